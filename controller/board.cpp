@@ -1,0 +1,147 @@
+#include "controller/board.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+namespace controller {
+namespace {
+
+/// Host and port of a normalised URL; numeric hosts in their one spelling.
+struct UrlParts {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+UrlParts split(std::string_view url) {
+  const auto scheme = url.find("://");
+  if (scheme != std::string_view::npos) url.remove_prefix(scheme + 3);
+  const auto colon = url.rfind(':');
+  if (colon == std::string_view::npos) return {std::string(url), 0};
+  const auto host = url.substr(0, colon);
+  return {haproxy::parse_ip(host).value_or(std::string(host)), haproxy::parse_port(url.substr(colon + 1)).value_or(0)};
+}
+
+/// What of an answer makes it another one worth keeping the old for.
+bool same_part(const Answer& a, const Answer& b) {
+  return a.code == b.code && a.role == b.role && a.state == b.state && a.replication_state == b.replication_state;
+}
+
+/// PostgreSQL's numeric address: as written, or by the name that the API has too and was reached by.
+void resolve(Sighting& member) {
+  member.postgres.reset();
+  if (member.postgres_host.empty() || member.postgres_port == 0) return;
+  if (const auto ip = haproxy::parse_ip(member.postgres_host)) {
+    member.postgres = haproxy::Address{*ip, member.postgres_port};
+  } else if (!member.api_ip.empty() && member.postgres_host == split(member.url).host) {
+    member.postgres = haproxy::Address{member.api_ip, member.postgres_port};
+  }
+}
+
+bool is_at(const Sighting& member, const ListedMember& listed) {
+  if (listed.api_host.empty()) return false;
+  const auto url = split(member.url);
+  return listed.api_port == url.port &&
+         (listed.api_host == url.host || (!member.api_ip.empty() && listed.api_host == member.api_ip));
+}
+
+}  // namespace
+
+Board::Board(Snapshot start) : now_(std::move(start)) {
+  for (auto& cluster : now_.clusters) {
+    for (auto& member : cluster.members) {
+      if (member.api_port == 0) member.api_port = split(member.url).port;
+      if (!member.postgres) resolve(member);
+    }
+  }
+}
+
+void Board::put(std::size_t cluster, std::size_t member, MemberReport report, const std::string& api_ip) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (cluster >= now_.clusters.size() || member >= now_.clusters[cluster].members.size()) return;
+    auto& known = now_.clusters[cluster].members[member];
+    if (!api_ip.empty() && api_ip != known.api_ip) {
+      known.api_ip = api_ip;
+      resolve(known);
+    }
+    if (const auto* const silent = report.no_answer()) {
+      if (!known.silence) known.silence = Silence{report.asked_at, {}, 0};
+      known.silence->latest = *silent;
+      ++known.silence->times;
+      if (silent->failure == Failure::bad_answer) ++now_.clusters[cluster].refused;
+    } else if (const auto* const answer = report.answer()) {
+      if (known.answer && !same_part(*known.answer->answer(), *answer)) known.before = *known.answer->answer();
+      known.silence.reset();
+      if (!answer->name.empty()) known.name = answer->name;
+      known.answer = std::move(report);
+    }
+    ++now_.version;
+  }
+  changed_.notify_all();
+}
+
+void Board::put_cluster(std::size_t cluster, std::size_t from, const ClusterReport& report) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (cluster >= now_.clusters.size() || from >= now_.clusters[cluster].members.size()) return;
+    auto& known = now_.clusters[cluster];
+    Hearsay hearsay{known.members[from].url, report.asked_at, {}};
+    for (const auto& listed : report.members) {
+      const auto found = std::ranges::find_if(known.members, [&](const auto& member) { return is_at(member, listed); });
+      if (found == known.members.end()) continue;
+      const bool told_itself = found->answer && !found->answer->answer()->name.empty();
+      if (!told_itself) found->name = listed.name;
+      if (listed.leader) hearsay.leader_url = found->url;
+      if (listed.host.empty()) continue;
+      found->postgres_host = listed.host;
+      found->postgres_port = listed.port;
+      resolve(*found);
+    }
+    const auto before = std::ranges::find(known.hearsay, hearsay.from, &Hearsay::from);
+    if (before == known.hearsay.end()) {
+      known.hearsay.push_back(std::move(hearsay));
+    } else {
+      *before = std::move(hearsay);
+    }
+    ++now_.version;
+  }
+  changed_.notify_all();
+}
+
+void Board::put_timings(std::size_t cluster, Timings timings) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (cluster >= now_.clusters.size()) return;
+    now_.clusters[cluster].timings = timings;
+    ++now_.version;
+  }
+  changed_.notify_all();
+}
+
+Snapshot Board::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  return now_;
+}
+
+bool Board::wait(std::uint64_t seen, Instant until) {
+  constexpr Duration kLongest = std::chrono::hours(1);
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    const Instant now = haproxy::BootClock::now();
+    if (now_.version > seen || woken_ || now >= until) break;
+    changed_.wait_for(lock, std::min<Duration>(until - now, kLongest));
+  }
+  woken_ = false;
+  return now_.version > seen;
+}
+
+void Board::wake() {
+  {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+  }
+  changed_.notify_all();
+}
+
+}  // namespace controller

@@ -1,0 +1,87 @@
+#pragma once
+// The board between the poller and the loop: the latest that is known of each member. The only mutex.
+
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "controller/report.h"
+
+namespace controller {
+
+/// A member that has not answered since `since`.
+struct Silence {
+  Instant since{};    ///< when the first request that got no answer was begun
+  NoAnswer latest;
+  int times = 0;
+  friend bool operator==(const Silence&, const Silence&) = default;
+};
+
+/// What is known of one member.
+struct Sighting {
+  std::string url;                       ///< the configured seed, normalised
+  std::string api_ip;                    ///< the numeric address that was asked; empty until a connection was tried
+  std::uint16_t api_port = 0;
+  std::string name;                      ///< from its own answer or /cluster; empty: not known yet
+  std::optional<haproxy::Address> postgres;  ///< from /cluster; numeric
+  std::string postgres_host;             ///< from /cluster as written, numeric or a name; empty: not known yet
+  std::uint16_t postgres_port = 0;
+  std::optional<MemberReport> answer;    ///< the last one that was an answer
+  std::optional<Answer> before;          ///< the answer before the silence began or before `answer` differed from it
+  std::optional<Silence> silence;        ///< nothing while the last request was answered
+  friend bool operator==(const Sighting&, const Sighting&) = default;
+};
+
+/// Who another member's `/cluster` names as leader, newest per member that was asked.
+struct Hearsay {
+  std::string from;       ///< URL of the member that was asked
+  Instant asked_at{};
+  std::string leader_url; ///< the member's URL among the seeds; empty: none, or one that is no seed
+  friend bool operator==(const Hearsay&, const Hearsay&) = default;
+};
+
+/// Everything known of one cluster at one moment.
+struct ClusterSnapshot {
+  std::string scope;
+  std::vector<Sighting> members;   ///< in the order of the configuration
+  std::vector<Hearsay> hearsay;
+  Timings timings;
+  std::uint64_t refused = 0;       ///< bad answers so far
+  friend bool operator==(const ClusterSnapshot&, const ClusterSnapshot&) = default;
+};
+
+struct Snapshot {
+  std::uint64_t version = 0;
+  std::vector<ClusterSnapshot> clusters;  ///< in the order of the configuration
+  friend bool operator==(const Snapshot&, const Snapshot&) = default;
+};
+
+/// Threads: `put*` from the poller, `wait` and `snapshot` from the loop; all may be called at any time.
+class Board {
+ public:
+  /// `start` has the clusters and members of the configuration, with nothing known of them but what a state file remembers.
+  explicit Board(Snapshot start);
+
+  void put(std::size_t cluster, std::size_t member, MemberReport report, const std::string& api_ip);
+  /// Fills names and addresses by API address (of the URL or as connected to) and port, and replaces `from`'s hearsay.
+  void put_cluster(std::size_t cluster, std::size_t from, const ClusterReport& report);
+  void put_timings(std::size_t cluster, Timings timings);
+
+  [[nodiscard]] Snapshot snapshot() const;
+  /// Waits until the version is above `seen`, `until` has come, or `wake` was called; says whether the version is above.
+  bool wait(std::uint64_t seen, Instant until);
+  /// Ends a `wait` at once (signals, shutdown).
+  void wake();
+
+ private:
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  Snapshot now_;
+  bool woken_ = false;
+};
+
+}  // namespace controller

@@ -1,0 +1,157 @@
+#include "controller/decide.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace controller {
+namespace {
+
+/// What a member is to HAProxy: a name, and PostgreSQL's address.
+struct Identity {
+  std::string name;
+  std::string address;
+};
+
+std::optional<Identity> identify(const Sighting& member, const std::vector<Sighting>& members, std::size_t index,
+                                 const haproxy::Running& running, const ClusterConfig& cluster) {
+  if (member.postgres && !member.name.empty()) return Identity{member.name, member.postgres->text()};
+  for (const BackendConfig& backend : cluster.backends) {
+    const haproxy::BackendState* state = running.find(backend.name);
+    if (state == nullptr) continue;
+    for (const haproxy::Server& server : state->servers) {
+      if (find_member(server, members) == index) return Identity{server.name, haproxy::Address{server.ip, server.port}.text()};
+    }
+  }
+  return std::nullopt;
+}
+
+/// Where a member stands in a read backend of the file.
+enum class Rank : std::uint8_t { reader, kept_out_by_check, left_out, backup };
+
+Rank rank_reader(const Verdict& verdict, bool writer, bool fallback) {
+  if (writer) return fallback ? Rank::backup : Rank::kept_out_by_check;
+  switch (verdict.place) {
+    case Place::in:
+    case Place::leave:
+      return Rank::reader;
+    case Place::drain:
+      return Rank::left_out;
+    case Place::out:
+      break;
+  }
+  const bool by_check = verdict.reason == Reason::not_replica || verdict.reason == Reason::not_running ||
+                        verdict.reason == Reason::promoting || verdict.reason == Reason::noloadbalance;
+  return by_check ? Rank::kept_out_by_check : Rank::left_out;
+}
+
+std::vector<std::pair<std::size_t, bool>> order_readers(const std::vector<Verdict>& verdicts, std::optional<std::size_t> writer,
+                                                        bool fallback) {
+  std::vector<std::pair<std::size_t, bool>> order;  // member, is backup
+  const auto add = [&](Rank rank, bool backup) {
+    for (std::size_t i = 0; i < verdicts.size(); ++i) {
+      if (rank_reader(verdicts[i], writer == i, fallback) == rank) order.emplace_back(i, backup);
+    }
+  };
+  add(Rank::reader, false);
+  add(Rank::kept_out_by_check, false);
+  const bool nobody = order.empty();
+  if (nobody && !fallback) add(Rank::left_out, false);
+  add(Rank::backup, true);
+  return order;
+}
+
+/// Until the worker has loaded the fragment that names it, nothing new goes in by runtime; reads are the file's and HAProxy's own checks'.
+void leave_in_to_the_file(haproxy::Plan& plan, const haproxy::Running& running, const std::optional<haproxy::Fragment>& fragment) {
+  plan.reads.clear();
+  if (fragment && has_loaded(running, *fragment)) return;
+  std::erase_if(plan.in, [&](const haproxy::Step& step) {
+    const haproxy::Server* server = running.find(step.backend, step.server);
+    return server == nullptr || !server->usable();
+  });
+}
+
+}  // namespace
+
+std::optional<haproxy::Fragment> fragment_for(const Config& config, const Snapshot& seen, const std::vector<Judgement>& judgements,
+                                              const haproxy::Running& running) {
+  haproxy::Fragment fragment;
+  for (std::size_t c = 0; c < config.clusters.size(); ++c) {
+    const ClusterConfig& cluster = config.clusters[c];
+    const auto& members = seen.clusters[c].members;
+    const auto writer = judgements[c].topology.writer;
+    if (!writer) return std::nullopt;
+    std::vector<Identity> identities;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      auto identity = identify(members[i], members, i, running, cluster);
+      if (!identity) return std::nullopt;
+      identities.push_back(std::move(*identity));
+    }
+    for (std::size_t b = 0; b < cluster.backends.size(); ++b) {
+      const BackendConfig& backend = cluster.backends[b];
+      const bool write = backend.serves == Serves::primary;
+      std::vector<std::pair<std::size_t, bool>> order;
+      if (write) {
+        order.emplace_back(*writer, false);
+        for (std::size_t i = 0; i < members.size(); ++i) {
+          if (i != *writer) order.emplace_back(i, false);
+        }
+      } else {
+        order = order_readers(judgements[c].reads[b], writer, backend.fallback_primary);
+      }
+      haproxy::FragmentBackend rendered{backend.name, write, write ? "/primary" : backend.fallback_primary ? "/read-only" : "/replica",
+                                        {}};
+      for (const auto& [member, backup] : order) {
+        auto options = haproxy::render_options(backend.server_options, members[member].api_port);
+        if (!options) return std::nullopt;  // refused when the configuration was read
+        rendered.servers.push_back({identities[member].name, identities[member].address, std::move(*options), backup});
+      }
+      fragment.backends.push_back(std::move(rendered));
+    }
+  }
+  return fragment;
+}
+
+bool has_loaded(const haproxy::Running& running, const haproxy::Fragment& fragment) {
+  return std::all_of(fragment.backends.begin(), fragment.backends.end(), [&](const haproxy::FragmentBackend& backend) {
+    const haproxy::BackendState* state = running.find(backend.name);
+    return state != nullptr && std::equal(state->servers.begin(), state->servers.end(), backend.servers.begin(), backend.servers.end(),
+                                          [](const haproxy::Server& server, const haproxy::FragmentServer& written) {
+                                            return server.name == written.name &&
+                                                   haproxy::Address{server.ip, server.port}.text() == written.address;
+                                          });
+  });
+}
+
+Decided decide(const Config& config, const Snapshot& seen, const haproxy::Running& running, const Memories& memories, Instant now) {
+  Decided decided;
+  decided.at = now;
+  decided.memories = memories;
+  decided.memories.clusters.resize(config.clusters.size());
+  if (decided.memories.worker.pid != running.worker.pid ||
+      decided.memories.worker.start_time_sec != running.worker.start_time_sec)
+    decided.memories.ours.clear();
+  decided.memories.worker = running.worker;
+  // What somebody made ready since is nobody's any more: were it put into maint again, that would be another hand's.
+  std::erase_if(decided.memories.ours, [&](const haproxy::ServerName& name) {
+    const haproxy::Server* server = running.find(name.first, name.second);
+    return server != nullptr && !server->in_maint() && !server->in_drain();
+  });
+
+  for (std::size_t c = 0; c < config.clusters.size(); ++c) {
+    Judgement judgement = judge(seen.clusters[c], decided.memories.clusters[c], config.clusters[c], now);
+    decided.memories.clusters[c] = judgement.memory;
+    auto& alarms = decided.alarms.emplace_back(judgement.topology.alarms);
+    auto decisions =
+        decide_servers(config.clusters[c], seen.clusters[c], judgement, running, now, decided.memories.checks, alarms);
+    auto backends = desired(config.clusters[c], decisions);
+    std::move(backends.begin(), backends.end(), std::back_inserter(decided.desired));
+    decided.decisions.push_back(std::move(decisions));
+    decided.judgements.push_back(std::move(judgement));
+  }
+  decided.plan = haproxy::diff(decided.desired, running, decided.memories.ours);
+  if (!config.haproxy.fragment.empty()) decided.fragment = fragment_for(config, seen, decided.judgements, running);
+  if (config.haproxy.method == Method::file) leave_in_to_the_file(decided.plan, running, decided.fragment);
+  return decided;
+}
+
+}  // namespace controller

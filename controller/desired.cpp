@@ -1,0 +1,171 @@
+#include "controller/desired.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace controller {
+namespace {
+
+using haproxy::Steering;
+
+enum class Tells : std::uint8_t { roles, no_roles, undecided };
+
+/// srv_check_status, see haproxy/running.h.
+Tells what_check_tells(unsigned status) {
+  switch (status) {
+    case 12:
+    case 13:
+    case 15:
+    case 16:
+    case 17:
+      return Tells::roles;
+    case 6:   // L4OK
+    case 9:   // L6OK
+    case 20:  // PROCOK: an external program, nobody knows what it looks at
+      return Tells::no_roles;
+    default:
+      return Tells::undecided;
+  }
+}
+
+bool passed(const haproxy::Check& check) { return check.result == 3 || check.result == 4; }
+
+const Verdict& verdict_of(const ClusterConfig& cluster, const Judgement& judgement, std::size_t backend, std::size_t member) {
+  return cluster.backends[backend].serves == Serves::primary ? judgement.topology.members[member].write
+                                                              : judgement.reads[backend][member];
+}
+
+/// No reader is left, neither judged in nor silent and up: the writer serves reads in the same pass.
+void fall_back(std::vector<Decision>& decisions, const Judgement& judgement, const haproxy::BackendState& state) {
+  for (const Decision& decision : decisions) {
+    if (!decision.member) continue;
+    if (decision.verdict.place == Place::in) return;
+    const haproxy::Server* server = state.find(decision.server);
+    if (decision.verdict.place == Place::leave && server != nullptr && server->usable()) return;
+  }
+  if (judgement.topology.writer_state != WriterState::settled) return;
+  for (Decision& decision : decisions) {
+    if (decision.member != judgement.topology.writer) continue;
+    decision.verdict.place = Place::in;
+    decision.verdict.reason = Reason::fallback;
+  }
+}
+
+void alarm_strangers(const ClusterSnapshot& seen, const BackendConfig& backend, const haproxy::BackendState& state,
+                     const std::vector<Decision>& decisions, std::vector<std::string>& alarms) {
+  const bool all_known =
+      std::all_of(seen.members.begin(), seen.members.end(), [](const Sighting& member) { return member.postgres.has_value(); });
+  if (!all_known) return;
+  for (const Decision& decision : decisions) {
+    const haproxy::Server* server = state.find(decision.server);
+    if (decision.member || server == nullptr || server->backup || backend.serves != Serves::primary) continue;
+    alarms.push_back(fmt::format("server {}/{} ({}:{}) in a write backend is no member's: it may be a second writer", backend.name,
+                                 server->name, server->ip, server->port));
+  }
+  for (std::size_t i = 0; i < seen.members.size(); ++i) {
+    const bool has_server =
+        std::any_of(decisions.begin(), decisions.end(), [i](const Decision& decision) { return decision.member == i; });
+    if (!has_server)
+      alarms.push_back(fmt::format("member {} ({}) has no server in backend {}", seen.members[i].name,
+                                   seen.members[i].postgres->text(), backend.name));
+  }
+}
+
+}  // namespace
+
+std::optional<std::size_t> find_member(const haproxy::Server& server, const std::vector<Sighting>& members) {
+  if (server.ip.empty()) return std::nullopt;
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (members[i].postgres && members[i].postgres->ip == server.ip && members[i].postgres->port == server.port) return i;
+  }
+  for (std::size_t i = 0; i < members.size(); ++i) {
+    if (server.check.enabled && members[i].api_ip == server.ip && members[i].api_port == server.check.port) return i;
+  }
+  return std::nullopt;
+}
+
+haproxy::Steering classify(const haproxy::Server& server, const Sighting& member, bool write, Duration fresh, Instant now,
+                           CheckMemory& memory) {
+  if (!server.check.enabled || server.check.port != member.api_port) return Steering::admin;
+  const Tells tells = what_check_tells(server.check.status);
+  if (tells == Tells::no_roles) {
+    memory.steering = Steering::admin;
+  } else if (tells == Tells::roles) {
+    if (!memory.steering) memory.steering = Steering::health;
+    const Answer* a = member.answer ? member.answer->answer() : nullptr;
+    const bool denies = a != nullptr && is_fresh(member, fresh, now) && a->code != 200;
+    if (!passed(server.check)) {
+      memory.steering = Steering::health;
+      memory.passes_wrongly_since.reset();
+    } else if (write && denies) {
+      if (!memory.passes_wrongly_since) memory.passes_wrongly_since = now;
+      if (now - *memory.passes_wrongly_since >= kWrongPass) memory.steering = Steering::admin;
+    } else if (!server.in_maint()) {
+      memory.passes_wrongly_since.reset();
+    }
+  }
+  return memory.steering.value_or(Steering::health);
+}
+
+std::vector<Decision> decide_servers(const ClusterConfig& cluster, const ClusterSnapshot& seen, const Judgement& judgement,
+                                     const haproxy::Running& running, Instant now, CheckMemories& checks,
+                                     std::vector<std::string>& alarms) {
+  std::vector<Decision> all;
+  for (std::size_t b = 0; b < cluster.backends.size(); ++b) {
+    const BackendConfig& backend = cluster.backends[b];
+    const bool write = backend.serves == Serves::primary;
+    const haproxy::BackendState* state = running.find(backend.name);
+    if (state == nullptr) {
+      alarms.push_back("HAProxy has no backend " + backend.name);
+      continue;
+    }
+    std::vector<Decision> decisions;
+    for (const haproxy::Server& server : state->servers) {
+      Decision decision{backend.name, server.name, find_member(server, seen.members), Steering::admin, false, {}};
+      if (!decision.member) {
+        decision.verdict = {Place::leave, Reason::no_member, "its address is no member's"};
+      } else {
+        const Sighting& member = seen.members[*decision.member];
+        decision.steering = classify(server, member, write, cluster.poll.timeout, now, checks[{backend.name, server.name}]);
+        decision.verdict = verdict_of(cluster, judgement, b, *decision.member);
+        const Answer* a = member.answer ? member.answer->answer() : nullptr;
+        decision.check_keeps_out = write && a != nullptr && is_fresh(member, cluster.poll.timeout, now) && a->code != 200;
+      }
+      decisions.push_back(std::move(decision));
+    }
+    if (backend.fallback_primary) fall_back(decisions, judgement, *state);
+    alarm_strangers(seen, backend, *state, decisions, alarms);
+    std::move(decisions.begin(), decisions.end(), std::back_inserter(all));
+  }
+  return all;
+}
+
+std::vector<haproxy::Backend> desired(const ClusterConfig& cluster, const std::vector<Decision>& decisions) {
+  std::vector<haproxy::Backend> backends;
+  for (const BackendConfig& config : cluster.backends) {
+    haproxy::Backend backend{config.name, config.serves == Serves::primary, {}};
+    for (const Decision& decision : decisions) {
+      if (decision.backend != config.name || !decision.member) continue;
+      haproxy::Want want = haproxy::Want::leave;
+      switch (decision.verdict.place) {
+        case Place::in:
+          want = haproxy::Want::in;
+          break;
+        case Place::out:
+          want = haproxy::Want::out;
+          break;
+        case Place::drain:
+          want = haproxy::Want::drain;
+          break;
+        case Place::leave:
+          break;
+      }
+      backend.servers.push_back({decision.server, want, decision.steering, decision.check_keeps_out, word(decision.verdict.reason)});
+    }
+    backends.push_back(std::move(backend));
+  }
+  return backends;
+}
+
+}  // namespace controller

@@ -1,0 +1,364 @@
+#include "controller/judge.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "controller/readers.h"
+
+namespace controller {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+/// One judgement's working values: what came in, and what is being made of it.
+struct Case {
+  const ClusterSnapshot& seen;
+  const ClusterConfig& policy;
+  Instant now;
+  Memory memory;
+  Topology topology;
+
+  [[nodiscard]] bool fresh(std::size_t member) const { return is_fresh(seen.members[member], policy.poll.timeout, now); }
+  [[nodiscard]] const Answer* answer(std::size_t member) const {
+    return seen.members[member].answer ? seen.members[member].answer->answer() : nullptr;
+  }
+  [[nodiscard]] bool same_system(const Answer& answer) const {
+    return memory.system_identifier.empty() || answer.system_identifier.empty() ||
+           answer.system_identifier == memory.system_identifier;
+  }
+  void alarm(std::string line) { topology.alarms.push_back(std::move(line)); }
+};
+
+std::optional<std::size_t> find_holder(const Case& c) {
+  if (c.memory.holder.empty()) return std::nullopt;
+  for (std::size_t i = 0; i < c.seen.members.size(); ++i)
+    if (c.seen.members[i].url == c.memory.holder) return i;
+  return std::nullopt;
+}
+
+/// A new system identifier is adopted when no member reports the old one and the lock holder reports the new one.
+void adopt_system(Case& c) {
+  if (c.memory.system_identifier.empty()) return;
+  std::string claimed;
+  for (std::size_t i = 0; i < c.seen.members.size(); ++i) {
+    const Answer* a = c.answer(i);
+    if (a == nullptr || !c.fresh(i) || a->scope != c.seen.scope) continue;
+    if (a->system_identifier == c.memory.system_identifier) return;
+    if (!a->system_identifier.empty() && is_claim(*a, c.seen.scope, "", "")) claimed = a->system_identifier;
+  }
+  if (claimed.empty()) return;
+  c.alarm(fmt::format("system identifier changed from {} to {}: the cluster was made anew", c.memory.system_identifier, claimed));
+  c.memory.system_identifier = claimed;
+  c.memory.timeline = 0;
+}
+
+/// Members with a fresh claim; keeps the runs of claims up to date. Silence does not break a run, a denial does.
+std::vector<std::size_t> find_claims(Case& c, std::optional<std::size_t> holder) {
+  std::vector<std::size_t> claims;
+  for (std::size_t i = 0; i < c.seen.members.size(); ++i) {
+    const Sighting& member = c.seen.members[i];
+    const Answer* a = c.answer(i);
+    if (a == nullptr) continue;
+    const std::string started = holder == i ? c.memory.holder_started : std::string();
+    if (!is_claim(*a, c.seen.scope, c.memory.system_identifier, started)) {
+      c.memory.claiming.erase(member.url);
+      continue;
+    }
+    c.memory.claiming.try_emplace(member.url, member.answer->answered_at);
+    if (c.fresh(i)) claims.push_back(i);
+  }
+  return claims;
+}
+
+/// `winner` was asked after the other's last answer, and the other has not claimed again since `winner` began to.
+bool later_claim_wins(const Case& c, std::size_t winner, std::size_t other) {
+  const MemberReport& w = *c.seen.members[winner].answer;
+  const MemberReport& o = *c.seen.members[other].answer;
+  return w.asked_at > o.answered_at && o.asked_at < c.memory.claiming.at(c.seen.members[winner].url);
+}
+
+/// The claimant that `/cluster` of members that do not claim names, asked after both claims had begun; nothing unless they agree.
+std::optional<std::size_t> named_by_others(const Case& c, const std::vector<std::size_t>& claims) {
+  Instant begun{};
+  for (std::size_t i : claims) begun = std::max(begun, c.memory.claiming.at(c.seen.members[i].url));
+  std::optional<std::size_t> named;
+  for (const Hearsay& hearsay : c.seen.hearsay) {
+    if (hearsay.asked_at <= begun || hearsay.leader_url.empty()) continue;
+    std::optional<std::size_t> leader;
+    bool from_claimant = false;
+    for (std::size_t i : claims) {
+      if (c.seen.members[i].url == hearsay.from) from_claimant = true;
+      if (c.seen.members[i].url == hearsay.leader_url) leader = i;
+    }
+    if (from_claimant) continue;
+    if (!leader || (named && named != leader)) return std::nullopt;
+    named = leader;
+  }
+  return named;
+}
+
+std::optional<std::size_t> highest_timeline(const Case& c, const std::vector<std::size_t>& claims) {
+  std::optional<std::size_t> best;
+  bool tie = false;
+  for (std::size_t i : claims) {
+    const auto timeline = c.answer(i)->timeline;
+    if (!timeline) return std::nullopt;
+    if (!best || *timeline > *c.answer(*best)->timeline) {
+      best = i;
+      tie = false;
+    } else if (*timeline == *c.answer(*best)->timeline) {
+      tie = true;
+    }
+  }
+  return tie ? std::nullopt : best;
+}
+
+std::optional<std::size_t> settle(const Case& c, const std::vector<std::size_t>& claims) {
+  if (claims.size() == 1) return claims.front();
+  for (std::size_t candidate : claims) {
+    const bool beats_all = std::all_of(claims.begin(), claims.end(), [&](std::size_t other) {
+      return other == candidate || later_claim_wins(c, candidate, other);
+    });
+    if (beats_all) return candidate;
+  }
+  if (auto named = named_by_others(c, claims)) return named;
+  return highest_timeline(c, claims);
+}
+
+void accept(Case& c, std::size_t writer) {
+  const Sighting& member = c.seen.members[writer];
+  const Answer& a = *c.answer(writer);
+  Memory& m = c.memory;
+  const bool changed = m.holder != member.url;
+  const bool restarted = !changed && !m.holder_started.empty() && !a.postmaster_start_time.empty() &&
+                         m.holder_started != a.postmaster_start_time;
+  if ((changed && !m.holder.empty()) || restarted) m.settled_at = c.now;
+  if (a.timeline && m.timeline != 0 && *a.timeline < m.timeline)
+    c.alarm(fmt::format("timeline went back from {} to {}: writes may have been lost", m.timeline, *a.timeline));
+  m.holder = member.url;
+  if (m.system_identifier.empty()) m.system_identifier = a.system_identifier;
+  if (a.timeline) m.timeline = *a.timeline;
+  if (!a.postmaster_start_time.empty()) m.holder_started = a.postmaster_start_time;
+  m.silent_since.reset();
+  m.holding_since.reset();
+  m.fenced = false;
+}
+
+/// What a member that answers freshly, and does not claim, says against itself.
+Reason denial(const Case& c, const Answer& a) {
+  if (a.scope != c.seen.scope) return Reason::wrong_scope;
+  if (!c.same_system(a)) return Reason::wrong_system;
+  if (a.code == 200 && a.role == Role::replica) return Reason::promoting;
+  if (a.state == State::stopping || a.state == State::stopped || a.state == State::crashed) return Reason::not_running;
+  if (a.role != Role::primary) return Reason::not_primary;
+  return a.state == State::running ? Reason::lock_lost : Reason::not_running;
+}
+
+/// A denial that may be a moment's trouble: one failed query makes the state `unknown`, and a Patroni that was restarted under `pause`
+/// answers 503 with role primary and state running.
+bool is_soft(const Answer& a) {
+  if (a.role != Role::primary) return false;
+  return a.state == State::unknown || a.state == State::running || a.state == State::starting || a.state == State::restarting;
+}
+
+/// What other members, asked after the holder fell silent, say of the leader lock.
+enum class Lock : std::uint8_t { unknown, locked, unlocked, paused };
+Lock ask_witnesses(const Case& c, std::size_t holder, Instant silent_since) {
+  Lock lock = Lock::unknown;
+  for (std::size_t i = 0; i < c.seen.members.size(); ++i) {
+    const Answer* a = c.answer(i);
+    if (i == holder || a == nullptr || !c.fresh(i) || c.seen.members[i].answer->asked_at <= silent_since) continue;
+    if (a->scope != c.seen.scope || !c.same_system(*a)) continue;
+    if (!a->cluster_unlocked) return Lock::locked;
+    if (a->pause) {
+      if (a->replication_state == "streaming" && a->timeline == c.memory.timeline) lock = Lock::paused;
+      continue;
+    }
+    if (a->failsafe || !a->date || !a->dcs_last_seen) continue;
+    // Both are read off the member's own clock, in whole seconds: no two clocks are compared.
+    const seconds seen_ago{*a->date - *a->dcs_last_seen + 1};
+    if (lock == Lock::unknown && seen_ago < c.seen.members[i].answer->answered_at - silent_since) lock = Lock::unlocked;
+  }
+  return lock;
+}
+
+Duration keep_silent(const Case& c) { return c.policy.keep_silent.value_or(seconds(c.seen.timings.ttl)); }
+
+void judge_silent_holder(Case& c, std::size_t holder, MemberVerdict& verdict) {
+  const Sighting& member = c.seen.members[holder];
+  if (!c.memory.silent_since) c.memory.silent_since = member.silence ? member.silence->since : c.now;
+  const Instant since = *c.memory.silent_since;
+  const auto keep = [&](Reason reason) {
+    c.topology.writer = holder;
+    c.topology.writer_state = WriterState::settled;
+    verdict.write.place = Place::in;
+    verdict.write.reason = reason;
+    if (c.now - since >= keep_silent(c))
+      c.alarm(fmt::format("writer {} is silent for {} s and kept: {}", verdict.name,
+                          duration_cast<seconds>(c.now - since).count(), word(reason)));
+  };
+  switch (ask_witnesses(c, holder, since)) {
+    case Lock::locked:
+      return keep(Reason::kept_locked);
+    case Lock::paused:
+      return keep(Reason::kept_paused);
+    case Lock::unknown:
+      if (c.now - since < keep_silent(c)) return keep(Reason::kept_silent);
+      break;
+    case Lock::unlocked:
+      break;
+  }
+  c.topology.writer_state = WriterState::let_go;
+  verdict.write.place = Place::leave;
+  verdict.write.reason = Reason::let_go;
+}
+
+void fence(Case& c, MemberVerdict& verdict, Reason reason) {
+  c.memory.fenced = true;
+  c.memory.fenced_for = reason;
+  c.memory.holding_since.reset();
+  c.topology.writer_state = WriterState::none;
+  verdict.write.place = Place::out;
+  verdict.write.reason = reason;
+}
+
+/// Nobody claims. The last accepted writer denies, wavers or is silent.
+void judge_holder(Case& c, std::size_t holder) {
+  MemberVerdict& verdict = c.topology.members[holder];
+  const Answer* a = c.answer(holder);
+  if (a == nullptr || !c.fresh(holder)) {
+    if (!c.memory.fenced) return judge_silent_holder(c, holder, verdict);
+    if (!c.memory.silent_since) c.memory.silent_since = c.now;
+    fence(c, verdict, c.memory.fenced_for);
+    // A denial is not believed for ever: it may have come back where only HAProxy can see it.
+    if (c.now - *c.memory.silent_since >= keep_silent(c))
+      verdict.write = {Place::leave, Reason::let_go, std::move(verdict.write.evidence)};
+    return;
+  }
+  c.memory.silent_since.reset();
+  const Reason reason = denial(c, *a);
+  if (c.memory.fenced || !is_soft(*a) || reason == Reason::wrong_scope || reason == Reason::wrong_system) return fence(c, verdict, reason);
+  if (!c.memory.holding_since) c.memory.holding_since = c.now;
+  if (c.now - *c.memory.holding_since >= kHold) return fence(c, verdict, reason);
+  c.topology.writer = holder;
+  c.topology.writer_state = WriterState::holding;
+  verdict.write.place = Place::leave;
+  verdict.write.reason = Reason::holding;
+}
+
+/// Several claim and nothing settles it: no new one goes in, and the holder is out too once it has lasted for a hold.
+void judge_dispute(Case& c, const std::vector<std::size_t>& claims, std::optional<std::size_t> holder) {
+  if (!c.memory.holding_since) c.memory.holding_since = c.now;
+  c.topology.writer_state = WriterState::disputed;
+  std::string names;
+  for (std::size_t i : claims) {
+    Verdict& write = c.topology.members[i].write;
+    const bool wait = holder == i && !c.memory.fenced && c.now - *c.memory.holding_since < kHold;
+    write.place = wait ? Place::leave : Place::out;
+    write.reason = Reason::disputed;
+    names += (names.empty() ? "" : ", ") + c.topology.members[i].name;
+  }
+  c.alarm("several members claim to be the writer: " + names);
+}
+
+/// Everybody on whom nothing has been said yet.
+void judge_the_rest(Case& c, const std::vector<bool>& judged) {
+  const bool known = c.topology.writer.has_value();
+  for (std::size_t i = 0; i < c.seen.members.size(); ++i) {
+    if (judged[i]) continue;
+    Verdict& write = c.topology.members[i].write;
+    const Answer* a = c.answer(i);
+    if (known) {
+      write.place = Place::out;
+      write.reason = Reason::other_is_writer;
+    } else if (a != nullptr && c.fresh(i)) {
+      write.place = Place::out;
+      const Reason reason = denial(c, *a);
+      write.reason = reason == Reason::not_primary ? Reason::no_claim : reason;
+    } else {
+      write.place = Place::leave;
+      write.reason = a == nullptr && !c.seen.members[i].silence ? Reason::unseen : Reason::silent;
+    }
+  }
+}
+
+void judge_writes(Case& c) {
+  adopt_system(c);
+  const auto holder = find_holder(c);
+  const auto claims = find_claims(c, holder);
+  c.topology.claims = static_cast<unsigned>(claims.size());
+  std::vector<bool> judged(c.seen.members.size(), false);
+  if (claims.empty()) {
+    if (holder) {
+      judge_holder(c, *holder);
+      judged[*holder] = true;
+    }
+  } else if (const auto writer = settle(c, claims)) {
+    accept(c, *writer);
+    c.topology.writer = writer;
+    c.topology.writer_state = WriterState::settled;
+    c.topology.members[*writer].write.place = Place::in;
+    c.topology.members[*writer].write.reason = Reason::claims_writer;
+    judged[*writer] = true;
+    if (claims.size() > 1) c.alarm(fmt::format("{} members claim to be the writer", claims.size()));
+  } else {
+    judge_dispute(c, claims, holder);
+    for (std::size_t i : claims) judged[i] = true;
+  }
+  judge_the_rest(c, judged);
+}
+
+}  // namespace
+
+bool is_claim(const Answer& answer, const std::string& scope, const std::string& system_identifier, const std::string& started) {
+  if (answer.code != 200 || answer.role != Role::primary || answer.scope != scope) return false;
+  if (!system_identifier.empty() && !answer.system_identifier.empty() && answer.system_identifier != system_identifier)
+    return false;
+  if (answer.state == State::running) return true;
+  return answer.state == State::starting && answer.location && !started.empty() && !answer.postmaster_start_time.empty() &&
+         answer.postmaster_start_time != started;
+}
+
+bool is_fresh(const Sighting& member, Duration timeout, Instant now) {
+  return member.answer && now - member.answer->asked_at < timeout;
+}
+
+std::string evidence(const Sighting& member, Instant now) {
+  std::string line;
+  if (member.answer && member.answer->answer() != nullptr) {
+    const Answer& a = *member.answer->answer();
+    line = fmt::format("HTTP {}, role {}, state {}", a.code, word(a.role), word(a.state));
+    if (a.timeline) line += fmt::format(", timeline {}", *a.timeline);
+    if (a.pause) line += ", paused";
+    if (a.cluster_unlocked) line += ", cluster unlocked";
+    line += fmt::format(", {} ms ago", duration_cast<milliseconds>(now - member.answer->asked_at).count());
+  }
+  if (member.silence) {
+    line += fmt::format("{}{} for {:.1f} s ({})", line.empty() ? "" : "; ", word(member.silence->latest.failure),
+                        std::chrono::duration<double>(now - member.silence->since).count(), member.silence->latest.detail);
+  }
+  return line.empty() ? "not asked yet" : line;
+}
+
+Judgement judge(const ClusterSnapshot& seen, const Memory& memory, const ClusterConfig& policy, Instant now) {
+  Case c{seen, policy, now, memory, {}};
+  c.topology.scope = seen.scope;
+  for (const Sighting& member : seen.members) {
+    MemberVerdict verdict;
+    verdict.url = member.url;
+    verdict.name = member.name.empty() ? member.url : member.name;
+    verdict.write.evidence = verdict.read.evidence = evidence(member, now);
+    c.topology.members.push_back(std::move(verdict));
+  }
+  judge_writes(c);
+  Judgement judgement;
+  judgement.reads = judge_reads(seen, policy, now, c.topology, c.memory);
+  judgement.topology = std::move(c.topology);
+  judgement.memory = std::move(c.memory);
+  return judgement;
+}
+
+}  // namespace controller

@@ -1,0 +1,352 @@
+#include "controller/poller.h"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <csignal>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "controller/client.h"
+#include "controller/parse_patroni.h"
+#include "controller/schedule.h"
+
+namespace controller {
+namespace {
+
+using haproxy::BootClock;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr Duration kClusterEvery = seconds(60);
+constexpr Duration kConfigEvery = std::chrono::hours(1);
+constexpr Duration kRetryAtMost = seconds(60);
+constexpr Duration kDisputeEvery = milliseconds(250);
+constexpr Duration kNudgesApart = milliseconds(10);
+constexpr milliseconds kHearsayTimeout{500};  ///< a member that hangs over /cluster must not be out of sight for long
+constexpr Instant kNever = Instant::max();
+
+enum class Path : std::uint8_t { primary, cluster, config };
+constexpr std::array<const char*, 3> kPaths{"/primary", "/cluster", "/config"};
+
+struct Member {
+  std::size_t index = 0;  ///< in its cluster
+  std::size_t slot = 0;   ///< in the client
+  std::string url;
+  Asked asked;
+  Path path = Path::primary;  ///< of the request in flight
+  bool hurry = false;         ///< nudged since the last request was begun
+  double jitter = 0;
+  std::optional<MemberReport> last;  ///< of /primary
+  bool well = false;                 ///< the last request, of whatever path, was answered
+  Instant cluster_asked{};
+  std::array<bool, 3> complained{};  ///< per path: a warning stands in the log
+};
+
+/// A question to some member of a cluster, again and again.
+struct Errand {
+  Instant due{};
+  Duration retry{};  ///< after the last failure; zero: there was none
+  bool under_way = false;
+};
+
+struct Cluster {
+  ClusterConfig config;
+  std::vector<Member> members;
+  Instant changed_at{};
+  Errand cluster, config_errand;
+  bool addresses_known = false;
+  Instant next{};  ///< when to look at it again
+};
+
+bool claims(const Member& member) {
+  const auto* const answer = member.last ? member.last->answer() : nullptr;
+  return answer != nullptr && answer->code == 200 && answer->role == Role::primary && answer->state == State::running;
+}
+
+bool disputed(const Cluster& cluster) {
+  return std::ranges::count_if(cluster.members, claims) > 1;
+}
+
+Instant primary_due(const Cluster& cluster, const Member& member, Instant now) {
+  if (member.asked.in_flight) return kNever;
+  if (member.hurry) return std::max(rested(member.asked), member.asked.last_asked + kNudgesApart);
+  return next_ask(member.asked, cluster.config.poll, now - cluster.changed_at, member.jitter);
+}
+
+/// Members that an errand may go to, now or later: those that are well, and of these the ones that claim nothing, if any.
+std::vector<Member*> errand_members(Cluster& cluster) {
+  std::vector<Member*> found;
+  for (const bool claiming : {false, true}) {
+    for (auto& member : cluster.members) {
+      if (member.well && claims(member) == claiming) found.push_back(&member);
+    }
+    if (!found.empty()) break;
+  }
+  std::ranges::stable_sort(found, {}, &Member::cluster_asked);
+  return found;
+}
+
+Instant errand_due(const Errand& errand, const std::vector<Member*>& members) {
+  if (errand.under_way) return kNever;
+  Instant soonest = kNever;
+  for (const auto* const member : members) {
+    if (!member->asked.in_flight) soonest = std::min(soonest, rested(member->asked));
+  }
+  return std::max(errand.due, soonest);
+}
+
+Instant dispute_due(const Member& member) {
+  if (!member.well || member.asked.in_flight || claims(member)) return kNever;
+  return std::max(rested(member.asked), member.cluster_asked + kDisputeEvery);
+}
+
+}  // namespace
+
+class Poller::Impl {
+ public:
+  Impl(const std::vector<ClusterConfig>& clusters, Board& board, bool remembered) : board_(board) {
+    const Instant now = BootClock::now();
+    for (const auto& config : clusters) {
+      auto& cluster = clusters_.emplace_back();
+      cluster.config = config;
+      cluster.changed_at = cluster.next = now;
+      cluster.addresses_known = remembered;
+      cluster.cluster.due = cluster.config_errand.due = remembered ? now + seconds(1) : now;
+      for (const auto& url : config.members) {
+        auto& member = cluster.members.emplace_back();
+        member.index = cluster.members.size() - 1;
+        member.slot = client_.add(url, config.tls);
+        member.url = url.url;
+        places_.emplace_back(clusters_.size() - 1, member.index);
+      }
+    }
+    thread_ = start();
+  }
+
+  ~Impl() {
+    stopping_ = true;
+    client_.wake();
+    thread_.join();
+  }
+
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
+
+  void nudge() {
+    nudged_ = true;
+    client_.wake();
+  }
+
+ private:
+  /// Signals are for the thread that waits for them: neither this one nor libcurl's resolvers, which inherit its mask, take
+  /// any.
+  std::thread start() {
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    std::thread thread([this] { run(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    return thread;
+  }
+
+  void run() {
+    while (!stopping_) {
+      if (nudged_.exchange(false)) hurry();
+      const Instant now = BootClock::now();
+      Instant next = now + seconds(60);
+      for (auto& cluster : clusters_) {
+        if (cluster.next <= now) send_due(cluster, now);
+        next = std::min(next, cluster.next);
+      }
+      client_.work(next - now);
+      while (auto fetched = client_.take()) receive(*fetched);
+    }
+  }
+
+  void hurry() {
+    const Instant now = BootClock::now();
+    for (auto& cluster : clusters_) {
+      cluster.changed_at = cluster.next = now;
+      for (auto& member : cluster.members) member.hurry = true;
+    }
+  }
+
+  void send_due(Cluster& cluster, Instant now) {
+    for (auto& member : cluster.members) {
+      if (primary_due(cluster, member, now) <= now) ask(cluster, member, Path::primary);
+    }
+    if (disputed(cluster)) {
+      for (auto& member : cluster.members) {
+        if (dispute_due(member) <= now) ask(cluster, member, Path::cluster);
+      }
+    }
+    send_errand(cluster, cluster.cluster, Path::cluster, now);
+    send_errand(cluster, cluster.config_errand, Path::config, now);
+    cluster.next = look_again(cluster, now);
+  }
+
+  void send_errand(Cluster& cluster, Errand& errand, Path path, Instant now) {
+    if (errand.under_way || errand.due > now) return;
+    for (auto* const member : errand_members(cluster)) {
+      if (member->asked.in_flight || rested(member->asked) > now) continue;
+      errand.under_way = true;
+      ask(cluster, *member, path);
+      return;
+    }
+  }
+
+  Instant look_again(Cluster& cluster, Instant now) const {
+    const auto members = errand_members(cluster);
+    Instant next = std::min(errand_due(cluster.cluster, members), errand_due(cluster.config_errand, members));
+    const bool in_dispute = disputed(cluster);
+    for (const auto& member : cluster.members) {
+      next = std::min(next, primary_due(cluster, member, now));
+      if (in_dispute) next = std::min(next, dispute_due(member));
+    }
+    return next;
+  }
+
+  void ask(Cluster& cluster, Member& member, Path path) {
+    const Instant now = BootClock::now();
+    member.asked.in_flight = true;
+    member.path = path;
+    if (path == Path::primary) {
+      member.asked.last_asked = now;
+      member.hurry = false;
+    } else if (path == Path::cluster) {
+      member.cluster_asked = now;
+    }
+    const milliseconds timeout = cluster.config.poll.timeout;
+    client_.begin(member.slot, kPaths[static_cast<std::size_t>(path)],
+                  path == Path::primary ? timeout : std::min(timeout, kHearsayTimeout));
+  }
+
+  void receive(Fetched& fetched) {
+    const auto [number, index] = places_[fetched.slot];
+    auto& cluster = clusters_[number];
+    auto& member = cluster.members[index];
+    member.asked.in_flight = false;
+    member.asked.last_done = fetched.ended;
+    member.asked.hung = fetched.hung ? member.asked.hung + 1 : 0;
+    member.asked.last_took = fetched.failure ? Duration::zero() : fetched.served_in;
+    switch (member.path) {
+      case Path::primary:
+        receive_primary(number, member, fetched);
+        break;
+      case Path::cluster:
+        receive_cluster(number, member, fetched);
+        break;
+      case Path::config:
+        receive_config(number, member, fetched);
+        break;
+    }
+    cluster.next = fetched.ended;
+  }
+
+  void receive_primary(std::size_t number, Member& member, Fetched& fetched) {
+    auto& cluster = clusters_[number];
+    MemberReport report{fetched.begun, fetched.ended, {}};
+    if (fetched.failure) {
+      report.outcome = *fetched.failure;
+    } else if (auto answer = parse_answer(fetched.code, fetched.body, fetched.date, member.url)) {
+      report.outcome = std::move(*answer);
+    } else {
+      report.outcome = NoAnswer{Failure::bad_answer, printable(answer.error().detail, 200)};
+    }
+    note(member, report.no_answer());
+    member.jitter = spread_(random_);
+    if (member.last && is_news(*member.last, report)) {
+      cluster.changed_at = fetched.ended;
+      if (!cluster.addresses_known && cluster.cluster.retry == Duration::zero()) {
+        cluster.cluster.due = std::min(cluster.cluster.due, member.cluster_asked + seconds(1));
+      }
+    }
+    member.last = report;
+    board_.put(number, member.index, std::move(report), fetched.ip);
+  }
+
+  void receive_cluster(std::size_t number, Member& member, Fetched& fetched) {
+    auto& cluster = clusters_[number];
+    auto failure = std::move(fetched.failure);
+    if (!failure) {
+      if (auto report = parse_cluster(fetched.code, fetched.body, member.url)) {
+        report->asked_at = fetched.begun;
+        board_.put_cluster(number, member.index, *report);
+        cluster.addresses_known = all_addresses_known(number);
+      } else {
+        failure = NoAnswer{Failure::bad_answer, printable(report.error().detail, 200)};
+      }
+    }
+    note(member, failure ? &*failure : nullptr);
+    const Duration unknown_for = (fetched.ended - cluster.changed_at) / 10;
+    settle(cluster.cluster, failure.has_value(), fetched.ended,
+           cluster.addresses_known ? kClusterEvery : std::clamp<Duration>(unknown_for, seconds(1), kClusterEvery));
+  }
+
+  void receive_config(std::size_t number, Member& member, Fetched& fetched) {
+    auto failure = std::move(fetched.failure);
+    if (!failure) {
+      if (const auto timings = parse_timings(fetched.code, fetched.body, member.url)) {
+        board_.put_timings(number, *timings);
+      } else {
+        failure = NoAnswer{Failure::bad_answer, printable(timings.error().detail, 200)};
+      }
+    }
+    note(member, failure ? &*failure : nullptr);
+    settle(clusters_[number].config_errand, failure.has_value(), fetched.ended, kConfigEvery);
+  }
+
+  static void settle(Errand& errand, bool failed, Instant now, Duration again) {
+    errand.under_way = false;
+    errand.retry = failed ? std::clamp<Duration>(errand.retry * 2, seconds(1), kRetryAtMost) : Duration::zero();
+    errand.due = now + (failed ? errand.retry : again);
+  }
+
+  /// Whether the member is well, and the log: once when what it says begins to be wrong, once when it is right again.
+  static void note(Member& member, const NoAnswer* failure) {
+    member.well = failure == nullptr;
+    bool& complained = member.complained[static_cast<std::size_t>(member.path)];
+    const char* const path = kPaths[static_cast<std::size_t>(member.path)];
+    if (failure == nullptr && complained) {
+      complained = false;
+      spdlog::info("{}{} answers well again", member.url, path);
+    } else if (failure != nullptr && !complained &&
+               (failure->failure == Failure::bad_answer || failure->failure == Failure::tls)) {
+      complained = true;
+      spdlog::warn("{}{} is refused: {}", member.url, path, failure->detail);
+    }
+  }
+
+  bool all_addresses_known(std::size_t number) const {
+    const auto snapshot = board_.snapshot();
+    if (number >= snapshot.clusters.size()) return true;
+    return std::ranges::none_of(snapshot.clusters[number].members,
+                                [](const auto& member) { return member.postgres_host.empty(); });
+  }
+
+  Board& board_;
+  Client client_;
+  std::vector<Cluster> clusters_;
+  std::vector<std::pair<std::size_t, std::size_t>> places_;  ///< by slot: cluster and member
+  std::minstd_rand random_{std::random_device{}()};
+  std::uniform_real_distribution<double> spread_{0.0, 1.0};
+  std::atomic<bool> stopping_ = false;
+  std::atomic<bool> nudged_ = false;
+  std::thread thread_;
+};
+
+Poller::Poller(const std::vector<ClusterConfig>& clusters, Board& board, bool remembered)
+    : impl_(std::make_unique<Impl>(clusters, board, remembered)) {}
+Poller::~Poller() = default;
+void Poller::nudge() {
+  impl_->nudge();
+}
+
+}  // namespace controller

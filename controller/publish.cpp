@@ -1,0 +1,208 @@
+#include "controller/publish.h"
+
+#include <algorithm>
+#include <chrono>
+#include <iterator>
+
+namespace controller {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::seconds;
+
+const char* word(haproxy::OperationalState state) {
+  switch (state) {
+    case haproxy::OperationalState::stopped:
+      return "stopped";
+    case haproxy::OperationalState::starting:
+      return "starting";
+    case haproxy::OperationalState::running:
+      return "running";
+    case haproxy::OperationalState::stopping:
+      return "stopping";
+  }
+  return "?";
+}
+
+/// The members that HAProxy's usable servers of the write backends belong to, each named once.
+std::vector<std::size_t> members_in(const ClusterConfig& cluster, const ClusterSnapshot& seen, const haproxy::Running& running) {
+  std::vector<std::size_t> in;
+  for (const BackendConfig& backend : cluster.backends) {
+    const haproxy::BackendState* state = running.find(backend.name);
+    if (backend.serves != Serves::primary || state == nullptr) continue;
+    for (const haproxy::Server& server : state->servers) {
+      const auto member = server.usable() && !server.backup ? find_member(server, seen.members) : std::nullopt;
+      if (member && std::find(in.begin(), in.end(), *member) == in.end()) in.push_back(*member);
+    }
+  }
+  return in;
+}
+
+/// How the write backends look against what was judged.
+struct Writing {
+  bool nobody_else = true;  ///< no server but the writer's is usable
+  bool writer_in = true;    ///< the writer's is usable in each of them
+};
+
+Writing look_at_writing(const ClusterConfig& cluster, const Topology& topology, const std::vector<Decision>& decisions,
+                        const haproxy::Running& running) {
+  Writing writing;
+  writing.writer_in = topology.writer.has_value();
+  for (const BackendConfig& backend : cluster.backends) {
+    if (backend.serves != Serves::primary) continue;
+    bool writer_here = false;
+    for (const Decision& decision : decisions) {
+      const haproxy::Server* server = decision.backend == backend.name ? running.find(backend.name, decision.server) : nullptr;
+      if (server == nullptr || !server->usable() || server->backup) continue;
+      if (decision.member && decision.member == topology.writer) {
+        writer_here = true;
+      } else {
+        writing.nobody_else = false;
+      }
+    }
+    writing.writer_in = writing.writer_in && writer_here;
+  }
+  return writing;
+}
+
+bool anybody_answers(const ClusterSnapshot& seen) {
+  return std::any_of(seen.members.begin(), seen.members.end(), [](const Sighting& member) { return member.answer && !member.silence; });
+}
+
+PublishedServer publish_server(const Decision& decision, const Topology& topology, const haproxy::Server& server) {
+  PublishedServer published;
+  published.backend = decision.backend;
+  published.server = decision.server;
+  if (!server.ip.empty()) published.address = haproxy::Address{server.ip, server.port}.text();
+  if (decision.member) published.member = topology.members[*decision.member].name;
+  published.usable = server.usable();
+  published.backup = server.backup;
+  published.admin = server.in_maint() ? "maint" : server.in_drain() ? "drain" : "ready";
+  published.operational = word(server.op_state);
+  published.steering = decision.member ? haproxy::word(decision.steering) : "nobody";
+  published.sessions = server.sessions;
+  published.wanted = decision.verdict.place;
+  published.reason = decision.verdict.reason;
+  published.evidence = decision.verdict.evidence;
+  return published;
+}
+
+}  // namespace
+
+const std::filesystem::path& steering_socket(const Config& config) {
+  return config.haproxy.socket.empty() ? config.haproxy.master_socket : config.haproxy.socket;
+}
+
+Memory first_memory(const ClusterConfig& cluster, const ClusterSnapshot& seen, const Remembered& remembered,
+                    const haproxy::Running& running, std::int64_t unix_now, Instant now) {
+  Memory memory;
+  const auto in = members_in(cluster, seen, running);
+  if (in.size() == 1) {
+    memory.holder = seen.members[in.front()].url;
+    memory.silent_since = now;
+  }
+  const auto known = std::find_if(remembered.clusters.begin(), remembered.clusters.end(),
+                                  [&](const RememberedCluster& other) { return other.scope == cluster.scope; });
+  if (known == remembered.clusters.end()) return memory;
+  memory.system_identifier = known->system_identifier;
+  memory.timeline = known->timeline;
+  if (known->holder == memory.holder && known->silent_since > 0)
+    memory.silent_since = now - seconds(std::max<std::int64_t>(unix_now - known->silent_since, 0));
+  return memory;
+}
+
+Remembered to_remember(const Memories& memories, const Snapshot& seen, const Remembered& saved, std::int64_t unix_now, Instant now) {
+  Remembered remembered;
+  remembered.worker = memories.worker;
+  remembered.ours = memories.ours;
+  for (std::size_t c = 0; c < seen.clusters.size() && c < memories.clusters.size(); ++c) {
+    const ClusterSnapshot& cluster = seen.clusters[c];
+    const Memory& memory = memories.clusters[c];
+    RememberedCluster known{cluster.scope,          memory.holder, memory.system_identifier,  memory.timeline, 0,
+                            cluster.timings.ttl, cluster.timings.loop_wait, {}};
+    if (memory.silent_since) {
+      known.silent_since = unix_now - duration_cast<seconds>(now - *memory.silent_since).count();
+      const auto before = std::find_if(saved.clusters.begin(), saved.clusters.end(),
+                                       [&](const RememberedCluster& other) { return other.scope == cluster.scope; });
+      if (before != saved.clusters.end() && std::abs(before->silent_since - known.silent_since) <= 1)
+        known.silent_since = before->silent_since;
+    }
+    for (const Sighting& member : cluster.members) {
+      if (!member.postgres_host.empty()) known.members.push_back({member.url, member.name, member.postgres_host, member.postgres_port});
+    }
+    remembered.clusters.push_back(std::move(known));
+  }
+  return remembered;
+}
+
+Snapshot first_snapshot(const Config& config, const Remembered& remembered) {
+  Snapshot snapshot;
+  for (const ClusterConfig& cluster : config.clusters) {
+    ClusterSnapshot& seen = snapshot.clusters.emplace_back();
+    seen.scope = cluster.scope;
+    const auto known = std::find_if(remembered.clusters.begin(), remembered.clusters.end(),
+                                    [&](const RememberedCluster& other) { return other.scope == cluster.scope; });
+    if (known != remembered.clusters.end()) seen.timings = {known->ttl, known->loop_wait};
+    for (const MemberUrl& url : cluster.members) {
+      Sighting& member = seen.members.emplace_back();
+      member.url = url.url;
+      member.api_port = url.port;
+      if (auto ip = haproxy::parse_ip(url.host)) member.api_ip = std::move(*ip);
+      if (known == remembered.clusters.end()) continue;
+      for (const RememberedMember& before : known->members) {
+        if (before.url != url.url) continue;
+        member.name = before.name;
+        member.postgres_host = before.host;
+        member.postgres_port = before.port;
+        if (auto ip = haproxy::parse_ip(before.host)) member.postgres = haproxy::Address{std::move(*ip), before.port};
+      }
+    }
+  }
+  return snapshot;
+}
+
+std::vector<haproxy::Fence> fences_for_all(const std::vector<haproxy::Backend>& desired) {
+  std::vector<haproxy::Fence> fences;
+  for (const haproxy::Backend& backend : desired) {
+    if (!backend.one_writer) continue;
+    for (const haproxy::DesiredServer& server : backend.servers) {
+      if (server.want == haproxy::Want::out) fences.push_back({backend.name, server.name, server.reason});
+    }
+  }
+  return fences;
+}
+
+std::vector<PublishedCluster> publish_clusters(const Config& config, const Snapshot& seen, const Decided& decided,
+                                               const haproxy::Running& running, bool confirmed) {
+  std::vector<PublishedCluster> clusters;
+  for (std::size_t c = 0; c < config.clusters.size(); ++c) {
+    const Topology& topology = decided.judgements[c].topology;
+    PublishedCluster cluster{config.clusters[c].scope, topology, seen.clusters[c].members, {}, false, false};
+    cluster.topology.alarms = decided.alarms[c];
+    for (const Decision& decision : decided.decisions[c]) {
+      const haproxy::Server* server = running.find(decision.backend, decision.server);
+      if (server == nullptr) continue;
+      cluster.servers.push_back(publish_server(decision, topology, *server));
+      const bool held = std::find(decided.plan.operators.begin(), decided.plan.operators.end(),
+                                  haproxy::ServerName{decision.backend, decision.server}) != decided.plan.operators.end();
+      if (held) cluster.servers.back().reason = Reason::operators_hand;
+    }
+    const Writing writing = look_at_writing(config.clusters[c], topology, decided.decisions[c], running);
+    cluster.writer_in = writing.writer_in && writing.nobody_else;
+    // Waiting for the next writer is right while somebody can be heard; a pointsman that hears nobody cannot vouch for anything.
+    const bool waits = !topology.writer && anybody_answers(seen.clusters[c]);
+    cluster.routes_right = confirmed && writing.nobody_else && (writing.writer_in || waits);
+    clusters.push_back(std::move(cluster));
+  }
+  return clusters;
+}
+
+void count_round(Counters& counters, Duration took) {
+  const double took_seconds = std::chrono::duration<double>(took).count();
+  ++counters.rounds;
+  counters.round_seconds_sum += took_seconds;
+  const auto* bound = std::lower_bound(std::begin(kRoundBuckets), std::end(kRoundBuckets), took_seconds);
+  ++counters.round_seconds_buckets[static_cast<std::size_t>(bound - std::begin(kRoundBuckets))];
+}
+
+}  // namespace controller

@@ -1,0 +1,103 @@
+// release: gives back what is held. Also the daemon's last word when it was killed.
+
+#include <fmt/core.h>
+#include <spdlog/spdlog.h>
+
+#include "controller/commands.h"
+#include "controller/lock.h"
+#include "controller/log.h"
+#include "controller/publish.h"
+#include "controller/session.h"
+
+namespace controller {
+namespace {
+
+using haproxy::Command;
+
+/// A write backend of servers that stay as set, in which none takes connections: a switch was begun and not ended.
+bool switch_was_interrupted(const Loop::Preview& preview) {
+  for (const haproxy::Backend& backend : preview.decided.desired) {
+    const haproxy::BackendState* state = preview.running.find(backend.name);
+    if (!backend.one_writer || state == nullptr || !haproxy::usable_servers(*state).empty()) continue;
+    for (const haproxy::DesiredServer& server : backend.servers) {
+      if (server.steering == haproxy::Steering::admin && server.want == haproxy::Want::in) return true;
+    }
+  }
+  return false;
+}
+
+/// The commands that give back every drain, and every maint but those that keep servers of the second kind apart (`all`: those too).
+std::vector<haproxy::Step> give_back(const Loop::Preview& preview, bool all) {
+  std::vector<haproxy::Step> steps;
+  for (const haproxy::Backend& backend : preview.decided.desired) {
+    for (const haproxy::DesiredServer& wanted : backend.servers) {
+      const haproxy::Server* server = preview.running.find(backend.name, wanted.name);
+      if (server == nullptr || !preview.decided.memories.ours.contains({backend.name, wanted.name})) continue;
+      const auto add = [&](Command command) { steps.push_back({backend.name, wanted.name, command, "release"}); };
+      const bool by_health = wanted.steering == haproxy::Steering::health;
+      if (server->in_maint() && by_health) {
+        // Anything shorter lets connections through before its own check has spoken.
+        add(Command::state_drain);
+        add(Command::health_down);
+        add(Command::state_ready);
+      } else if (server->in_drain() || (server->in_maint() && all)) {
+        add(Command::state_ready);
+      }
+    }
+  }
+  return steps;
+}
+
+int release(Session& session, bool all) {
+  const auto fail = [](const haproxy::Error& error) {
+    spdlog::error("{}", error.text());
+    return 1;
+  };
+  session.await_first_answers();
+  auto preview = session.loop.preview(session.board.snapshot());
+  if (!preview) return fail(preview.error());
+  if (switch_was_interrupted(*preview)) {
+    if (session.round().failed) {
+      spdlog::error("an interrupted switch could not be finished");
+      return 1;
+    }
+    fmt::print("finished an interrupted switch\n");
+    preview = session.loop.preview(session.board.snapshot());
+    if (!preview) return fail(preview.error());
+  }
+  haproxy::Plan plan;
+  plan.reads = give_back(*preview, all);
+  for (const haproxy::Step& step : plan.reads) fmt::print("{}\n", step.line());
+  if (plan.reads.empty()) fmt::print("nothing is held\n");
+  haproxy::World world{session.socket, [] { return haproxy::BootClock::now(); }, [](std::chrono::milliseconds) {}};
+  const auto steered = haproxy::apply(plan, preview->running, world, haproxy::BootClock::now() + kStalePlan);
+  for (const std::string& trouble : steered.troubles) spdlog::error("{}", trouble);
+  if (session.loop.preview(session.board.snapshot())) session.loop.save(session.board.snapshot());
+  return steered.confirmed ? 0 : 1;
+}
+
+}  // namespace
+
+int release_command(const Options& options) {
+  auto config = read_config(options.config);
+  if (!config) return print_complaints(config.error());
+  start_log(LogLevel::warning, config->log_format);
+  if (config->haproxy.observe) {
+    fmt::print("observing only: nothing is held\n");
+    return 0;
+  }
+  const auto lock = Lock::take(steering_socket(*config), config->state, Held::once, std::chrono::seconds(5));
+  if (!lock) {
+    spdlog::error("{}", lock.error().text());
+    return 1;
+  }
+  if (!*lock) {
+    spdlog::error("another pointsman (pid {}) steers this HAProxy: stop it first, or it will take back what is released",
+                  lock->error().pid);
+    return 1;
+  }
+  Session session(std::move(*config));
+  return release(session, options.all);
+}
+
+}  // namespace controller

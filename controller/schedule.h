@@ -1,0 +1,36 @@
+#pragma once
+// When a member is asked next. Pure.
+
+#include "controller/config.h"
+#include "controller/report.h"
+
+namespace controller {
+
+/// What the schedule remembers of one member.
+struct Asked {
+  Instant last_asked{};
+  Instant last_done{};
+  Duration last_took{};    ///< of the last answer
+  int hung = 0;            ///< time-outs with an open connection in a row: each may hold a worker of Patroni's pool
+  bool in_flight = false;  ///< at most one request a member
+  friend bool operator==(const Asked&, const Asked&) = default;
+};
+
+/// How long between two requests to a member when the cluster last changed `since_change` ago: `alert` at first, then slower
+/// with the age of the news (a fiftieth of it), `calm` at the most.
+[[nodiscard]] Duration pace(const Poll& poll, Duration since_change);
+
+/// When this member may be asked next: the pace after the last request, no sooner than 4 times the last answer's time after it,
+/// 1, 2, then 4 s after a time-out that had a connection (closing does not free a worker that waits for PostgreSQL;
+/// Patroni 4.1.5 has five). `jitter` in [0, 1) spreads calm requests over the last tenth of the pace.
+[[nodiscard]] Instant next_ask(const Asked& asked, const Poll& poll, Duration since_change, double jitter);
+
+/// The manners alone, without the pace: how soon this member may be asked for anything at all.
+[[nodiscard]] Instant rested(const Asked& asked);
+
+/// Is `now_says` news after `before`: another code, role, state, timeline, start of PostgreSQL, identifier,
+/// `replication_state`, `pause` or `cluster_unlocked`, newly silent or back, or unusually slow (over 5 times and 100 ms more
+/// than before)? A state, however bad, is no change.
+[[nodiscard]] bool is_news(const MemberReport& before, const MemberReport& now_says);
+
+}  // namespace controller

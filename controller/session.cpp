@@ -1,0 +1,79 @@
+#include "controller/session.h"
+
+#include <algorithm>
+#include <ctime>
+#include <thread>
+
+#include <fmt/core.h>
+#include <spdlog/spdlog.h>
+
+#include "controller/publish.h"
+#include "controller/version.h"
+
+namespace controller {
+namespace {
+
+Remembered read_state(const Config& config, haproxy::Files& files) {
+  const auto path = state_path(config.state, steering_socket(config));
+  const auto bytes = files.read(path);
+  if (!bytes) {
+    if (bytes.error().detail != "no such file") spdlog::warn("{}", bytes.error().text());
+    return {};
+  }
+  auto remembered = parse_state(*bytes, path.string());
+  if (remembered) return std::move(*remembered);
+  spdlog::warn("{}; starting without it", remembered.error().text());
+  return {};
+}
+
+/// Every address of every cluster is known: a one-shot need not wait for `/cluster`.
+bool knows_addresses(const Snapshot& snapshot) {
+  return std::all_of(snapshot.clusters.begin(), snapshot.clusters.end(), [](const ClusterSnapshot& cluster) {
+    return std::all_of(cluster.members.begin(), cluster.members.end(),
+                       [](const Sighting& member) { return member.postgres.has_value(); });
+  });
+}
+
+bool is_complete(const ClusterSnapshot& cluster) {
+  const auto& members = cluster.members;
+  const bool all = std::all_of(members.begin(), members.end(), [](const Sighting& m) { return m.answer || m.silence; });
+  const bool any_answer = std::any_of(members.begin(), members.end(), [](const Sighting& m) { return m.answer.has_value(); });
+  const bool any_address = std::any_of(members.begin(), members.end(), [](const Sighting& m) { return !m.postgres_host.empty(); });
+  return all && (!any_answer || any_address);
+}
+
+}  // namespace
+
+std::int64_t unix_seconds() { return std::time(nullptr); }
+
+int print_complaints(const std::vector<Complaint>& complaints) {
+  for (const Complaint& complaint : complaints) fmt::print(stderr, "{}\n", complaint.text());
+  return 78;
+}
+
+Session::Session(Config configuration)
+    : config(std::move(configuration)),
+      socket(config.haproxy.socket, config.haproxy.master_socket),
+      reload({config.haproxy.fragment, config.haproxy.validate, config.haproxy.reload}, socket),
+      remembered(read_state(config, files)),
+      board(first_snapshot(config, remembered)),
+      poller(config.clusters, board, knows_addresses(board.snapshot())),
+      loop(config, kVersion,
+           {{socket, [] { return haproxy::BootClock::now(); }, [](std::chrono::milliseconds t) { std::this_thread::sleep_for(t); }},
+            files,
+            reload,
+            unix_seconds},
+           remembered) {}
+
+void Session::await_first_answers() {
+  std::chrono::milliseconds longest{0};
+  for (const ClusterConfig& cluster : config.clusters) longest = std::max(longest, cluster.poll.timeout);
+  const Instant until = haproxy::BootClock::now() + longest;
+  while (haproxy::BootClock::now() < until) {
+    const Snapshot seen = board.snapshot();
+    if (std::all_of(seen.clusters.begin(), seen.clusters.end(), is_complete)) return;
+    board.wait(seen.version, until);
+  }
+}
+
+}  // namespace controller

@@ -1,0 +1,46 @@
+#pragma once
+// The real world of one configuration, put together.
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "controller/board.h"
+#include "controller/config.h"
+#include "controller/loop.h"
+#include "controller/poller.h"
+#include "haproxy/files.h"
+#include "haproxy/reload.h"
+#include "haproxy/socket.h"
+
+namespace controller {
+
+/// Owns everything that a round needs. Polling starts with it and ends with it.
+class Session {
+ public:
+  /// The state file is read here; one that cannot be understood is logged and passed over.
+  explicit Session(Config config);
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// Waits until every member has answered or failed, and, where somebody answered, some address is known; `poll.timeout` (the longest of
+  /// the clusters') at most.
+  void await_first_answers();
+  Outcome round() { return loop.round(board.snapshot()); }
+
+  const Config config;
+  haproxy::DiskFiles files;
+  haproxy::Socket socket;
+  haproxy::HaproxyReload reload;
+  Remembered remembered;
+  Board board;
+  Poller poller;
+  Loop loop;
+};
+
+[[nodiscard]] std::int64_t unix_seconds();
+
+/// For messages: each complaint on a line of its own to standard error. Returns 78, the exit code.
+int print_complaints(const std::vector<Complaint>& complaints);
+
+}  // namespace controller

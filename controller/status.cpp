@@ -1,0 +1,147 @@
+#include "controller/status.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "controller/status_view.h"
+
+namespace controller {
+
+namespace {
+
+/// Columns as wide as their widest cell, two blanks apart; the last one is not filled up.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> head, std::vector<std::size_t> right = {}) : right_(std::move(right)) {
+    rows_.push_back(std::move(head));
+  }
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  [[nodiscard]] std::string text() const {
+    std::vector<std::size_t> widths(rows_[0].size());
+    for (const auto& row : rows_)
+      for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+    std::string out;
+    for (const auto& row : rows_) {
+      std::string line = " ";
+      for (std::size_t i = 0; i < row.size(); ++i) {
+        const bool right = std::find(right_.begin(), right_.end(), i) != right_.end();
+        line += right ? fmt::format(" {:>{}} ", row[i], widths[i]) : fmt::format(" {:<{}} ", row[i], widths[i]);
+      }
+      line.erase(line.find_last_not_of(' ') + 1);
+      out += line + "\n";
+    }
+    return out;
+  }
+
+ private:
+  std::vector<std::size_t> right_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+std::string for_people(double seconds) {
+  if (seconds < 0) return "0 ms";
+  if (seconds < 1) return fmt::format("{:.0f} ms", seconds * 1000);
+  if (seconds < 10) return fmt::format("{:.1f} s", seconds);
+  if (seconds < 120) return fmt::format("{:.0f} s", seconds);
+  if (seconds < 7200) return fmt::format("{:.0f} min", seconds / 60);
+  return fmt::format("{:.0f} h", seconds / 3600);
+}
+
+std::string for_people(std::uint64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
+  double value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1024 && unit + 1 < std::size(kUnits)) {
+    value /= 1024;
+    ++unit;
+  }
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.{}f} {}", value, value < 10 ? 1 : 0, kUnits[unit]);
+}
+
+std::string answered(const ShownMember& member) {
+  if (member.silent_for) return fmt::format("silent for {} ({})", for_people(*member.silent_for), member.silent_why);
+  if (member.answered_ago) return for_people(*member.answered_ago) + " ago";
+  return "not asked yet";
+}
+
+/// HAProxy's side first; what it should be where it is otherwise.
+std::string in_or_out(const ShownServer& server) {
+  std::string is = server.usable ? "in" : server.admin == "drain" ? "drain" : "out";
+  if (server.backup) is += " (backup)";
+  const std::string& wanted = server.wanted.place;
+  const bool differs = server.usable ? wanted == "out" || wanted == "drain" : wanted == "in";
+  return differs ? fmt::format("{}, wanted {}", is, wanted) : is;
+}
+
+std::string cluster_text(const ShownCluster& cluster) {
+  const auto answering = std::count_if(cluster.members.begin(), cluster.members.end(),
+                                       [](const ShownMember& m) { return m.answered_ago && !m.silent_for; });
+  std::string out = fmt::format("scope {}: {} ({}), {} of {} members answer{}\n", cluster.scope,
+                                cluster.writer ? "writer " + *cluster.writer : "no writer", cluster.writer_state, answering,
+                                cluster.members.size(), cluster.routes_right ? "" : "; HAProxy does not route as it should");
+  Table members({"MEMBER", "ROLE", "STATE", "TL", "LAG", "ANSWERED"}, {3, 4});
+  for (const ShownMember& member : cluster.members) {
+    members.add({member.name, member.role.value_or("-"), member.state.value_or("-"),
+                 member.timeline ? fmt::format("{}", *member.timeline) : "-",
+                 member.lag_bytes ? for_people(*member.lag_bytes) : "-", answered(member)});
+  }
+  out += members.text();
+  if (!cluster.servers.empty()) {
+    Table servers({"BACKEND", "SERVER", "IN/OUT", "STEERED BY", "SESSIONS", "REASON"}, {4});
+    for (const ShownServer& server : cluster.servers) {
+      servers.add({server.backend, server.server, in_or_out(server), server.steering.empty() ? "-" : server.steering,
+                   fmt::format("{}", server.sessions), server.wanted.reason});
+    }
+    out += servers.text();
+  }
+  return out;
+}
+
+std::string view_text(const StatusView& view) {
+  std::string out = fmt::format("pointsman {}, {}, {} old; ", view.version, view.source, for_people(view.age));
+  out += view.haproxy_version.empty() ? std::string("HAProxy not seen")
+                                      : fmt::format("HAProxy {}, pid {}", view.haproxy_version, view.haproxy_pid);
+  out += fmt::format(", method {}\n", view.method);
+  if (view.observe) out += "observe: everything is judged, nothing is sent\n";
+  std::string alarms;
+  if (!view.haproxy_error.empty()) alarms += "  HAProxy: " + view.haproxy_error + "\n";
+  for (const ShownCluster& cluster : view.clusters) {
+    out += "\n" + cluster_text(cluster);
+    for (const std::string& alarm : cluster.alarms) alarms += fmt::format("  scope {}: {}\n", cluster.scope, alarm);
+  }
+  if (!alarms.empty()) out += "\nALARMS\n" + alarms;
+  return out;
+}
+
+}  // namespace
+
+std::string status_text(const Published& published, Instant now, std::string_view source) {
+  return view_text(status_view(published, now, source));
+}
+
+std::string status_json(const Published& published, Instant now, std::string_view source) {
+  return render_status_json(status_view(published, now, source), published.counters);
+}
+
+haproxy::Result<std::string> status_text_from_json(std::string_view json) {
+  const auto view = parse_status_json(json);
+  if (!view) return tl::unexpected(view.error());
+  return view_text(*view);
+}
+
+Readiness readiness(const Published& published, std::string_view scope, bool strict) {
+  if (!published.haproxy_error.empty()) return {false, published.haproxy_error};
+  bool found = false;
+  for (const PublishedCluster& cluster : published.clusters) {
+    if (!scope.empty() && cluster.scope != scope) continue;
+    found = true;
+    if (!cluster.routes_right) return {false, fmt::format("scope {}: HAProxy does not route as it should", cluster.scope)};
+    if (strict && !cluster.writer_in) return {false, fmt::format("scope {}: the writer is not in", cluster.scope)};
+  }
+  if (!found) return {false, scope.empty() ? std::string("no cluster is known") : fmt::format("there is no scope {}", scope)};
+  return {true, strict ? "HAProxy routes as it should, and the writer is in" : "HAProxy routes as it should"};
+}
+
+}  // namespace controller

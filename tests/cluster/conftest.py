@@ -1,0 +1,86 @@
+"""Fixtures: one cluster for a whole file of tests, and a rig of HAProxy and pointsman for each test."""
+
+import os
+import sys
+
+sys.dont_write_bytecode = True
+
+import pytest  # noqa: E402
+
+from cluster import Cluster  # noqa: E402
+from haproxy import Haproxy  # noqa: E402
+from pointsman import Pointsman, binary  # noqa: E402
+from processes import wait_until  # noqa: E402
+
+MEASURED = []
+
+
+@pytest.fixture
+def measured(request):
+    """measured(text): a line for the summary, beside the test's name."""
+    return lambda text: MEASURED.append(f"{request.node.name}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if MEASURED:
+        terminalreporter.section("measured")
+        for line in MEASURED:
+            terminalreporter.line(line)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """A short ttl, so that a crash is over sooner; everything else as Patroni has it."""
+    with Cluster(ttl=20, loop_wait=5, retry_timeout=5) as started:
+        yield started
+
+
+class Rig:
+    def __init__(self, cluster, kind, method, run):
+        self.cluster, self.kind, self.method = cluster, kind, method
+        self.haproxy = Haproxy(cluster, kind)
+        self.pointsman = Pointsman(cluster, self.haproxy, method)
+        self.haproxy.start()
+        if run:
+            self.pointsman.start()
+            self.wait_steered()
+
+    def steered(self):
+        leader = self.cluster.leader()
+        return (leader is not None and self.haproxy.usable("pg_primary") == {leader.name} and
+                self.haproxy.usable("pg_replicas") == {member.name for member in self.cluster.members.values()} - {leader.name})
+
+    def wait_steered(self, timeout=20):
+        wait_until(self.steered, timeout, "HAProxy writes to the leader alone and reads from the two others")
+
+    def close(self):
+        self.pointsman.stop()
+        self.haproxy.stop()
+
+
+@pytest.fixture
+def make_rig(cluster, request):
+    """make_rig(kind, method, run=True): HAProxy, and pointsman steering it. Afterwards the cluster is healthy again."""
+    assert os.access(binary(), os.X_OK), f"there is no {binary()}: build it, or name it in POINTSMAN"
+    cluster.wait_healthy()
+    rigs = []
+
+    def make(kind, method, run=True):
+        rigs.append(Rig(cluster, kind, method, run))
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        report = getattr(request.node, "report", None)
+        if report is not None and report.failed:
+            print(f"--- {rig.pointsman.file}'s log, its end\n{rig.pointsman.log()[-6000:]}")
+            print(f"--- HAProxy's log, its end\n{rig.haproxy.log()[-2000:]}")
+        rig.close()
+    cluster.revive()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call":
+        item.report = outcome.get_result()

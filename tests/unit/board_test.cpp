@@ -1,0 +1,213 @@
+#include "controller/board.h"
+
+#include <thread>
+
+#include "tests/catch.h"
+
+using namespace controller;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr Instant kStart{std::chrono::hours(1)};
+
+Snapshot start() {
+  Snapshot snapshot;
+  auto& cluster = snapshot.clusters.emplace_back();
+  cluster.scope = "main";
+  for (const char* const url : {"http://10.0.0.11:8008", "http://pg2.example:8008", "http://[::1]:8009"}) {
+    cluster.members.emplace_back().url = url;
+  }
+  return snapshot;
+}
+
+Answer answer(Role role, State state = State::running, int code = 503) {
+  Answer said;
+  said.code = code;
+  said.role = role;
+  said.state = state;
+  return said;
+}
+
+MemberReport report(int at, Answer said) {
+  return {kStart + seconds(at), kStart + seconds(at), std::move(said)};
+}
+MemberReport silent(int at, Failure failure) {
+  return {kStart + seconds(at), kStart + seconds(at + 1), NoAnswer{failure, "x"}};
+}
+
+Sighting member(const Board& board, std::size_t index) {
+  return board.snapshot().clusters[0].members[index];
+}
+
+}  // namespace
+
+TEST_CASE("an answer is kept with its times, and raises the version") {
+  Board board(start());
+  CHECK(board.snapshot().version == 0);
+  board.put(0, 0, report(1, answer(Role::primary)), "10.0.0.11");
+  CHECK(board.snapshot().version == 1);
+  const auto seen = member(board, 0);
+  CHECK(seen.answer == report(1, answer(Role::primary)));
+  CHECK(!seen.silence);
+  CHECK(!seen.before);
+  CHECK(seen.api_ip == "10.0.0.11");
+  CHECK(seen.api_port == 8008);
+  CHECK(member(board, 2).api_port == 8009);
+}
+
+TEST_CASE("the answer before is kept where the new one differs in role, state, code or replication") {
+  Board board(start());
+  auto streaming = answer(Role::replica);
+  streaming.replication_state = "streaming";
+  board.put(0, 0, report(1, streaming), "");
+  auto moved = streaming;
+  moved.replayed = 7;
+  board.put(0, 0, report(2, moved), "");
+  CHECK(!member(board, 0).before);
+  board.put(0, 0, report(3, answer(Role::replica)), "");
+  CHECK(member(board, 0).before == moved);
+  board.put(0, 0, report(4, answer(Role::replica, State::stopping)), "");
+  CHECK(member(board, 0).before == answer(Role::replica));
+  board.put(0, 0, report(5, answer(Role::primary, State::stopping)), "");
+  CHECK(member(board, 0).before == answer(Role::replica, State::stopping));
+  board.put(0, 0, report(6, answer(Role::primary, State::stopping, 200)), "");
+  CHECK(member(board, 0).before == answer(Role::primary, State::stopping));
+}
+
+TEST_CASE("silence counts from the first request without an answer, and keeps the last answer") {
+  Board board(start());
+  board.put(0, 0, report(1, answer(Role::primary)), "");
+  board.put(0, 0, silent(5, Failure::timed_out), "");
+  board.put(0, 0, silent(8, Failure::refused), "");
+  auto seen = member(board, 0);
+  CHECK(seen.silence == Silence{kStart + seconds(5), NoAnswer{Failure::refused, "x"}, 2});
+  CHECK(seen.answer == report(1, answer(Role::primary)));
+  board.put(0, 0, report(9, answer(Role::primary)), "");
+  seen = member(board, 0);
+  CHECK(!seen.silence);
+  CHECK(seen.answer->asked_at == kStart + seconds(9));
+  board.put(0, 0, silent(20, Failure::reset), "");
+  CHECK(member(board, 0).silence->since == kStart + seconds(20));
+}
+
+TEST_CASE("bad answers are counted, other silence is not") {
+  Board board(start());
+  board.put(0, 0, silent(1, Failure::bad_answer), "");
+  board.put(0, 1, silent(2, Failure::timed_out), "");
+  board.put(0, 1, silent(3, Failure::bad_answer), "");
+  CHECK(board.snapshot().clusters[0].refused == 2);
+}
+
+TEST_CASE("/cluster fills names and addresses by the API's address and port") {
+  Board board(start());
+  board.put(0, 1, report(1, answer(Role::replica)), "10.0.0.12");
+  ClusterReport list;
+  list.asked_at = kStart + seconds(2);
+  list.members = {{"n1", "10.0.0.11", 8008, "10.0.0.11", 5432, false},
+                  {"n2", "10.0.0.12", 8008, "pg2.example", 5433, true},
+                  {"n3", "::1", 8008, "10.0.0.13", 5432, false}};
+  board.put_cluster(0, 0, list);
+  CHECK(member(board, 0).name == "n1");
+  CHECK(member(board, 0).postgres == haproxy::Address{"10.0.0.11", 5432});
+  CHECK(member(board, 1).name == "n2");
+  CHECK(member(board, 1).postgres_host == "pg2.example");
+  CHECK(member(board, 1).postgres_port == 5433);
+  CHECK(member(board, 1).postgres == haproxy::Address{"10.0.0.12", 5433});
+  CHECK(member(board, 2).name.empty());
+  CHECK(member(board, 2).postgres_host.empty());
+  CHECK(board.snapshot().clusters[0].hearsay ==
+        std::vector<Hearsay>{{"http://10.0.0.11:8008", kStart + seconds(2), "http://pg2.example:8008"}});
+}
+
+TEST_CASE("a host by the API's own name is resolved once the API has been reached") {
+  Board board(start());
+  ClusterReport list;
+  list.members = {{"n2", "pg2.example", 8008, "pg2.example", 5432, false}};
+  board.put_cluster(0, 0, list);
+  CHECK(!member(board, 1).postgres);
+  board.put(0, 1, silent(1, Failure::refused), "10.0.0.12");
+  CHECK(member(board, 1).postgres == haproxy::Address{"10.0.0.12", 5432});
+  list.members[0].host = "other.example";
+  board.put_cluster(0, 0, list);
+  CHECK(!member(board, 1).postgres);
+  CHECK(member(board, 1).postgres_host == "other.example");
+}
+
+TEST_CASE("a member's own name beats what /cluster calls it") {
+  Board board(start());
+  auto said = answer(Role::replica);
+  said.name = "own";
+  board.put(0, 0, report(1, said), "");
+  ClusterReport list;
+  list.members = {{"hearsay", "10.0.0.11", 8008, "", 0, false}};
+  board.put_cluster(0, 1, list);
+  CHECK(member(board, 0).name == "own");
+}
+
+TEST_CASE("a list without an address keeps the one that is known") {
+  Board board(start());
+  ClusterReport list;
+  list.members = {{"n1", "10.0.0.11", 8008, "10.0.0.11", 5432, true}};
+  board.put_cluster(0, 0, list);
+  list.members = {{"n1", "10.0.0.11", 8008, "", 0, true}};
+  board.put_cluster(0, 0, list);
+  CHECK(member(board, 0).postgres == haproxy::Address{"10.0.0.11", 5432});
+  board.put_cluster(0, 0, ClusterReport{});
+  CHECK(member(board, 0).postgres == haproxy::Address{"10.0.0.11", 5432});
+}
+
+TEST_CASE("hearsay is the newest of each member that was asked") {
+  Board board(start());
+  ClusterReport list;
+  list.members = {{"n1", "10.0.0.11", 8008, "", 0, true}};
+  board.put_cluster(0, 0, list);
+  board.put_cluster(0, 1, list);
+  list.asked_at = kStart;
+  list.members[0].leader = false;
+  board.put_cluster(0, 0, list);
+  const auto hearsay = board.snapshot().clusters[0].hearsay;
+  REQUIRE(hearsay.size() == 2);
+  CHECK(hearsay[0] == Hearsay{"http://10.0.0.11:8008", kStart, ""});
+  CHECK(hearsay[1].leader_url == "http://10.0.0.11:8008");
+}
+
+TEST_CASE("what was remembered is there from the start") {
+  auto remembered = start();
+  remembered.clusters[0].members[0].postgres_host = "10.0.0.11";
+  remembered.clusters[0].members[0].postgres_port = 5432;
+  const Board board(remembered);
+  CHECK(member(board, 0).postgres == haproxy::Address{"10.0.0.11", 5432});
+}
+
+TEST_CASE("timings are put, and places that do not exist are passed over") {
+  Board board(start());
+  board.put_timings(0, Timings{60, 5});
+  CHECK(board.snapshot().clusters[0].timings == Timings{60, 5});
+  board.put(1, 0, report(1, answer(Role::primary)), "");
+  board.put(0, 9, report(1, answer(Role::primary)), "");
+  board.put_cluster(0, 9, {});
+  board.put_timings(9, {});
+  CHECK(board.snapshot().version == 1);
+}
+
+TEST_CASE("a wait ends with the version, with the time, or with a wake") {
+  Board board(start());
+  const auto far = haproxy::BootClock::now() + std::chrono::minutes(1);
+  CHECK_FALSE(board.wait(0, haproxy::BootClock::now() - seconds(1)));
+  const auto before = haproxy::BootClock::now();
+  CHECK_FALSE(board.wait(0, before + milliseconds(20)));
+  CHECK(haproxy::BootClock::now() - before >= milliseconds(20));
+  board.put_timings(0, {});
+  CHECK(board.wait(0, far));
+  board.wake();
+  CHECK_FALSE(board.wait(1, far));
+  std::thread putting([&] { board.put_timings(0, {}); });
+  CHECK(board.wait(1, Instant::max()));
+  putting.join();
+  std::thread waking([&] { board.wake(); });
+  CHECK_FALSE(board.wait(2, far));
+  waking.join();
+  CHECK(haproxy::BootClock::now() < far);
+}

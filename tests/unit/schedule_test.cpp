@@ -1,0 +1,121 @@
+#include "controller/schedule.h"
+
+#include "tests/catch.h"
+
+using namespace controller;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+namespace {
+
+constexpr Instant kStart{std::chrono::hours(1)};
+const Poll kPoll{};
+
+MemberReport said(Answer answer, Duration took = milliseconds(1)) {
+  return {kStart, kStart + took, std::move(answer)};
+}
+
+Answer primary() {
+  Answer answer;
+  answer.code = 200;
+  answer.role = Role::primary;
+  answer.state = State::running;
+  answer.timeline = 3;
+  answer.postmaster_start_time = "2026-11-22 04:46:10";
+  answer.system_identifier = "77";
+  return answer;
+}
+
+template <class Change>
+bool news(Change change) {
+  auto changed = primary();
+  change(changed);
+  return is_news(said(primary()), said(changed));
+}
+
+}  // namespace
+
+TEST_CASE("the pace is alert after a change and slows down to calm") {
+  CHECK(pace(kPoll, seconds(0)) == milliseconds(50));
+  CHECK(pace(kPoll, milliseconds(2500)) == milliseconds(50));
+  CHECK(pace(kPoll, seconds(5)) == milliseconds(100));
+  CHECK(pace(kPoll, seconds(25)) == milliseconds(500));
+  CHECK(pace(kPoll, seconds(50)) == milliseconds(1000));
+  CHECK(pace(kPoll, std::chrono::hours(9)) == milliseconds(1000));
+  CHECK(pace(kPoll, seconds(-1)) == milliseconds(50));
+}
+
+TEST_CASE("a member that was never asked is asked at once") {
+  CHECK(next_ask(Asked{}, kPoll, seconds(0), 0.5) < kStart);
+}
+
+TEST_CASE("the pace counts from the last request") {
+  const Asked asked{kStart, kStart + milliseconds(2), milliseconds(2), 0, false};
+  CHECK(next_ask(asked, kPoll, seconds(0), 0.9) == kStart + milliseconds(50));
+  CHECK(next_ask(asked, kPoll, std::chrono::hours(1), 0) == kStart + seconds(1));
+}
+
+TEST_CASE("jitter spreads calm requests over the last tenth of the pace, and no others") {
+  const Asked asked{kStart, kStart, milliseconds(2), 0, false};
+  CHECK(next_ask(asked, kPoll, std::chrono::hours(1), 0.5) == kStart + milliseconds(950));
+  CHECK(next_ask(asked, kPoll, std::chrono::hours(1), 7) == kStart + milliseconds(900));
+  CHECK(next_ask(asked, kPoll, seconds(5), 0.5) == kStart + milliseconds(100));
+}
+
+TEST_CASE("a slow member rests for four times its last answer") {
+  const Asked asked{kStart, kStart + milliseconds(300), milliseconds(300), 0, false};
+  CHECK(next_ask(asked, kPoll, seconds(0), 0) == kStart + milliseconds(1500));
+  CHECK(rested(asked) == kStart + milliseconds(1500));
+}
+
+TEST_CASE("a member that hangs rests for 1, 2, then 4 seconds") {
+  Asked asked{kStart, kStart + milliseconds(1500), {}, 1, false};
+  const Instant done = asked.last_done;
+  CHECK(next_ask(asked, kPoll, seconds(0), 0) == done + seconds(1));
+  asked.hung = 2;
+  CHECK(next_ask(asked, kPoll, seconds(0), 0) == done + seconds(2));
+  asked.hung = 3;
+  CHECK(next_ask(asked, kPoll, seconds(0), 0) == done + seconds(4));
+  asked.hung = 1000;
+  CHECK(next_ask(asked, kPoll, seconds(0), 0) == done + seconds(4));
+}
+
+TEST_CASE("the same answer is no news") {
+  CHECK_FALSE(is_news(said(primary()), said(primary())));
+}
+
+TEST_CASE("positions and what was last seen of the DCS are no news") {
+  CHECK_FALSE(news([](Answer& a) { a.location = 5; }));
+  CHECK_FALSE(news([](Answer& a) { a.replayed = 5; }));
+  CHECK_FALSE(news([](Answer& a) { a.dcs_last_seen = 5; }));
+  CHECK_FALSE(news([](Answer& a) { a.date = 5; }));
+}
+
+TEST_CASE("each change that matters is news") {
+  CHECK(news([](Answer& a) { a.code = 503; }));
+  CHECK(news([](Answer& a) { a.role = Role::replica; }));
+  CHECK(news([](Answer& a) { a.state = State::stopping; }));
+  CHECK(news([](Answer& a) { a.timeline = 4; }));
+  CHECK(news([](Answer& a) { a.timeline.reset(); }));
+  CHECK(news([](Answer& a) { a.postmaster_start_time = "x"; }));
+  CHECK(news([](Answer& a) { a.system_identifier = "78"; }));
+  CHECK(news([](Answer& a) { a.replication_state = "streaming"; }));
+  CHECK(news([](Answer& a) { a.pause = true; }));
+  CHECK(news([](Answer& a) { a.cluster_unlocked = true; }));
+}
+
+TEST_CASE("newly silent and newly back are news, still silent is none") {
+  const MemberReport silent{kStart, kStart, NoAnswer{Failure::refused, ""}};
+  const MemberReport reset{kStart, kStart + seconds(1), NoAnswer{Failure::reset, ""}};
+  CHECK(is_news(said(primary()), silent));
+  CHECK(is_news(silent, said(primary())));
+  CHECK_FALSE(is_news(silent, reset));
+}
+
+TEST_CASE("an answer is unusually slow over five times and 100 ms more than before") {
+  CHECK_FALSE(is_news(said(primary(), milliseconds(1)), said(primary(), milliseconds(101))));
+  CHECK(is_news(said(primary(), milliseconds(1)), said(primary(), milliseconds(102))));
+  CHECK_FALSE(is_news(said(primary(), milliseconds(50)), said(primary(), milliseconds(250))));
+  CHECK(is_news(said(primary(), milliseconds(50)), said(primary(), milliseconds(251))));
+  CHECK_FALSE(is_news(said(primary(), milliseconds(900)), said(primary(), milliseconds(1))));
+}
