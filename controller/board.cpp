@@ -109,6 +109,11 @@ void Board::put_cluster(std::size_t cluster, std::size_t from, const ClusterRepo
   changed_.notify_all();
 }
 
+void Board::put_refusal(std::size_t cluster) {
+  const std::lock_guard lock(mutex_);
+  if (cluster < now_.clusters.size()) ++now_.clusters[cluster].refused;
+}
+
 void Board::put_timings(std::size_t cluster, Timings timings) {
   {
     const std::lock_guard lock(mutex_);

@@ -50,7 +50,7 @@ struct ClusterSnapshot {
   std::vector<Sighting> members;   ///< in the order of the configuration
   std::vector<Hearsay> hearsay;
   Timings timings;
-  std::uint64_t refused = 0;       ///< bad answers so far
+  std::uint64_t refused = 0;       ///< bad answers so far, to whatever was asked
   friend bool operator==(const ClusterSnapshot&, const ClusterSnapshot&) = default;
 };
 
@@ -69,6 +69,8 @@ class Board {
   void put(std::size_t cluster, std::size_t member, MemberReport report, const std::string& api_ip);
   /// Fills names and addresses by API address (of the URL or as connected to) and port, and replaces `from`'s hearsay.
   void put_cluster(std::size_t cluster, std::size_t from, const ClusterReport& report);
+  /// Counts a bad answer to `/cluster` or `/config`.
+  void put_refusal(std::size_t cluster);
   void put_timings(std::size_t cluster, Timings timings);
 
   [[nodiscard]] Snapshot snapshot() const;

@@ -19,8 +19,8 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t kMaxHeaderBytes = 64 * 1024;
-constexpr std::size_t kKeptBodyBytes = 64 * 1024;  ///< capacity that a slot keeps for its next answer
+constexpr std::size_t kMaxHeaderBytes = 65'536;
+constexpr std::size_t kKeptBodyBytes = 65'536;  ///< capacity that a slot keeps for its next answer
 
 struct Slot {
   std::size_t number = 0;
@@ -144,6 +144,7 @@ NoAnswer no_answer(CURLcode code, const Slot& slot) {
   if (code == CURLE_OPERATION_TIMEDOUT) {
     const auto resolved = time_of(slot.easy, CURLINFO_NAMELOOKUP_TIME_T);
     if (resolved == 0) none.failure = Failure::unresolved;
+    if (slot.header_bytes + slot.body.size() > 0) none.failure = Failure::bad_answer;  // one that drips, or that stops halfway
     none.detail = timed_out_in(slot, resolved, time_of(slot.easy, CURLINFO_CONNECT_TIME_T));
   } else if (code == CURLE_OUT_OF_MEMORY && slot.body.empty()) {
     none.detail = "a header line over 100 kB, or no memory";  // libcurl 7 has one code for both

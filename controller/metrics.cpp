@@ -110,6 +110,7 @@ void add_cluster(Families& families, const PublishedCluster& cluster, Instant no
   families.gauge("pointsman_routes_right", "1: HAProxy routes as it should.", {scope}, cluster.routes_right ? 1 : 0);
   families.gauge("pointsman_writer_in", "1: exactly the writer is usable in every write backend.", {scope},
                  cluster.writer_in ? 1 : 0);
+  families.counter("pointsman_bad_answers_total", "Answers of members that were refused.", {scope}, cluster.bad_answers);
   families.gauge("pointsman_alarms", "What a person should look at.", {scope}, static_cast<double>(topology.alarms.size()));
 }
 

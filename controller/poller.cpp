@@ -285,6 +285,7 @@ class Poller::Impl {
       }
     }
     note(member, failure ? &*failure : nullptr);
+    if (failure && failure->failure == Failure::bad_answer) board_.put_refusal(number);
     const Duration unknown_for = (fetched.ended - cluster.changed_at) / 10;
     settle(cluster.cluster, failure.has_value(), fetched.ended,
            cluster.addresses_known ? kClusterEvery : std::clamp<Duration>(unknown_for, seconds(1), kClusterEvery));
@@ -300,6 +301,7 @@ class Poller::Impl {
       }
     }
     note(member, failure ? &*failure : nullptr);
+    if (failure && failure->failure == Failure::bad_answer) board_.put_refusal(number);
     settle(clusters_[number].config_errand, failure.has_value(), fetched.ended, kConfigEvery);
   }
 

@@ -177,7 +177,7 @@ std::vector<PublishedCluster> publish_clusters(const Config& config, const Snaps
   std::vector<PublishedCluster> clusters;
   for (std::size_t c = 0; c < config.clusters.size(); ++c) {
     const Topology& topology = decided.judgements[c].topology;
-    PublishedCluster cluster{config.clusters[c].scope, topology, seen.clusters[c].members, {}, false, false};
+    PublishedCluster cluster{config.clusters[c].scope, topology, seen.clusters[c].members, {}, seen.clusters[c].refused, false, false};
     cluster.topology.alarms = decided.alarms[c];
     for (const Decision& decision : decided.decisions[c]) {
       const haproxy::Server* server = running.find(decision.backend, decision.server);

@@ -36,6 +36,7 @@ struct PublishedCluster {
   Topology topology;
   std::vector<Sighting> members;
   std::vector<PublishedServer> servers;
+  std::uint64_t bad_answers = 0;  ///< of its members, since the start
   /// HAProxy routes as it should, as far as this cluster goes: what was wanted was confirmed, also while it rightly waits for a
   /// new writer.
   bool routes_right = false;

@@ -43,8 +43,8 @@ struct Remembered {
   friend bool operator==(const Remembered&, const Remembered&) = default;
 };
 
-/// JSON, versioned ("version": 1). A file that is not there is an empty Remembered; one that cannot be understood is an Error (the caller
-/// logs it and goes on with an empty one).
+/// JSON, versioned ("version": 1). A file that is not there, or is empty, is an empty Remembered; one that cannot be understood
+/// is an Error (the caller logs it and goes on with an empty one).
 [[nodiscard]] haproxy::Result<Remembered> parse_state(std::string_view json, const std::string& file);
 [[nodiscard]] std::string render_state(const Remembered& state);
 

@@ -33,6 +33,7 @@ class Pointsman:
         keys = {"method": method, "socket": haproxy.socket, "master_socket": haproxy.master_socket, **haproxy_keys}
         if method == "file" or write_through:
             keys["fragment"] = haproxy.fragment
+            keys["template"] = os.path.abspath(f"{HERE}/../../templates/pg_backends.cfg.mustache")
         self.settings = {
             "clusters": [{
                 "scope": "main", "members": [member.api_url for member in cluster.members.values()],

@@ -330,6 +330,27 @@ TEST_CASE("two hundred connections at once: some are served, the rest is closed,
   CHECK(answers_within(listener->port(), seconds(4)));
 }
 
+TEST_CASE("connections beyond the queue are closed at once, those in it are not") {
+  const auto listener = start();
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 60; ++i) {
+    clients.push_back(std::make_unique<Client>(listener->port()));
+    clients.back()->send("GET /he");
+  }
+  const auto closed = [&] {
+    std::size_t count = 0;
+    for (const auto& client : clients) {
+      if (!client->closed()) (void)client->read_all(milliseconds(5));
+      count += client->closed() ? 1U : 0U;
+    }
+    return count;
+  };
+  const auto begun = steady_clock::now();
+  std::size_t count = closed();
+  while (count < 42 && steady_clock::now() - begun < milliseconds(700)) count = closed();
+  CHECK(count >= 42);
+}
+
 TEST_CASE("it stops within about a second, whatever its clients do") {
   auto listener = start();
   std::vector<std::unique_ptr<Client>> clients;

@@ -159,7 +159,7 @@ TEST_CASE("a lock can be moved, and is held once") {
 TEST_CASE("a symbolic link in the lock's place is not followed") {
   const Place place;
   ::mkdir("/run/pointsman", 0755);
-  const std::string victim = place.files[1].string() + ".victim";
+  const std::string victim = place.folder + "/victim";
   std::ofstream(victim) << "untouched";
   const bool first = ::symlink(victim.c_str(), place.files[0].c_str()) == 0;
   if (!first) REQUIRE(::symlink(victim.c_str(), place.files[1].c_str()) == 0);
@@ -167,4 +167,6 @@ TEST_CASE("a symbolic link in the lock's place is not followed") {
   REQUIRE_FALSE(lock);
   CHECK(lock.error().operation == "open");
   CHECK(lock.error().subject == place.files[first ? 0 : 1]);
+  CHECK(slurp(victim) == "untouched");
+  ::unlink(victim.c_str());
 }

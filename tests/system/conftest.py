@@ -1,0 +1,61 @@
+"""Fixtures: a cluster of fake members, a real HAProxy in front of it, and the finished program."""
+
+import os
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(1, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
+
+import pytest  # noqa: E402
+
+from fake_patroni import FakeCluster  # noqa: E402
+from pointsman import binary  # noqa: E402
+from rig import Rig  # noqa: E402
+
+MEASURED = []
+
+
+@pytest.fixture
+def measured(request):
+    """measured(text): a line for the summary, beside the test's name."""
+    return lambda text: MEASURED.append(f"{request.node.name}: {text}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    if MEASURED:
+        terminalreporter.section("measured")
+        for line in MEASURED:
+            terminalreporter.line(line)
+
+
+@pytest.fixture
+def cluster():
+    assert os.access(binary(), os.X_OK), f"there is no {binary()}: build it, or name it in POINTSMAN"
+    with FakeCluster() as started:
+        yield started
+
+
+@pytest.fixture
+def make_rig(cluster, request):
+    """make_rig(kind="documented", run=True, ...): see rig.Rig. All of it ends with the test."""
+    rigs = []
+
+    def make(*arguments, **keys):
+        rigs.append(Rig(cluster, *arguments, **keys))
+        rigs[-1].start()
+        return rigs[-1]
+
+    yield make
+    for rig in rigs:
+        report = getattr(request.node, "report", None)
+        if report is not None and report.failed:
+            print(f"--- {rig.pointsman.file}'s log, its end\n{rig.log()[-6000:]}")
+            print(f"--- HAProxy's log, its end\n{rig.haproxy.log()[-2000:]}")
+        rig.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    if call.when == "call":
+        item.report = outcome.get_result()
