@@ -141,7 +141,8 @@ void accept(Case& c, std::size_t writer) {
   m.holder = member.url;
   if (m.system_identifier.empty()) m.system_identifier = a.system_identifier;
   if (a.timeline) m.timeline = *a.timeline;
-  if (!a.postmaster_start_time.empty()) m.holder_started = a.postmaster_start_time;
+  // While it is `starting` again, the start to compare with stays the one before.
+  if (a.state == State::running && !a.postmaster_start_time.empty()) m.holder_started = a.postmaster_start_time;
   m.silent_since.reset();
   m.holding_since.reset();
   m.fenced = false;

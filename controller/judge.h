@@ -38,7 +38,7 @@ struct Memory {
   std::string holder;                        ///< URL of the last accepted writer; empty: none yet
   std::string system_identifier;             ///< of the first accepted writer
   std::uint32_t timeline = 0;                ///< the writer's, last known; 0: not known
-  std::string holder_started;                ///< its postmaster_start_time
+  std::string holder_started;                ///< its postmaster_start_time when it was last `running`
   std::optional<Instant> settled_at;         ///< a change of writer, or a restart of it, was seen: `follow` counts from here
   std::optional<Instant> silent_since;       ///< the holder's silence, also one that began before this process did
   bool fenced = false;                       ///< the holder denied: it is the writer no more until it claims again

@@ -44,6 +44,10 @@ Outcome Loop::round(const Snapshot& seen) {
     outcome.failed = true;
     return outcome;
   }
+  if (nothing_new(seen, *running, begun)) {
+    count_round(published_.counters, edges_.world.now() - begun);
+    return last_.outcome;
+  }
   if (!begun_) begin_with(*running, seen);
   notice_restart(running->worker);
 
@@ -66,7 +70,13 @@ Outcome Loop::round(const Snapshot& seen) {
     outcome.writer_known = outcome.writer_known && judgement.topology.writer.has_value();
     outcome.holding = outcome.holding || judgement.topology.writer_state == WriterState::holding;
   }
+  const bool quiet = decided.plan.nothing_to_send() && !outcome.failed && !outcome.changed && !outcome.holding;
+  last_ = {begun, seen.version, std::move(carried.running), outcome, quiet};
   return outcome;
+}
+
+bool Loop::nothing_new(const Snapshot& seen, const haproxy::Running& running, Instant now) const {
+  return last_.quiet && seen.version == last_.version && running == last_.running && now - last_.at < kThinkEvery;
 }
 
 haproxy::Result<Loop::Preview> Loop::preview(const Snapshot& seen) {

@@ -25,6 +25,9 @@ inline constexpr std::chrono::milliseconds kStalePlan{200};
 /// HAProxy is looked at this often, always: a reload or restart by anybody wipes runtime state and is announced by nothing.
 inline constexpr std::chrono::milliseconds kLookEvery{50};
 
+/// While nothing moves, what is known is thought over this often: time alone changes verdicts too.
+inline constexpr std::chrono::milliseconds kThinkEvery{250};
+
 /// The seams to the world. Everything outlives the loop.
 struct Edges {
   haproxy::World world;
@@ -70,6 +73,7 @@ class Loop {
 
  private:
   struct Carried;
+  [[nodiscard]] bool nothing_new(const Snapshot& seen, const haproxy::Running& running, Instant now) const;
   void begin_with(const haproxy::Running& running, const Snapshot& seen);
   void notice_restart(const haproxy::Worker& worker);
   void carry_out(const Decided& decided, const haproxy::Running& running, const Snapshot& seen, Carried& carried);
@@ -98,6 +102,15 @@ class Loop {
   std::vector<std::vector<Decision>> last_decisions_;
   std::vector<std::vector<std::string>> last_alarms_;
   Published published_;
+
+  /// The last round that was thought through, and what it looked at.
+  struct {
+    Instant at{};
+    std::uint64_t version = 0;
+    haproxy::Running running;
+    Outcome outcome;
+    bool quiet = false;  ///< nothing was to be done, and nothing is about to change
+  } last_;
 };
 
 }  // namespace controller

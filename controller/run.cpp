@@ -64,18 +64,20 @@ class Daemon {
 
   void run() {
     for (const Finding& finding : examine_haproxy(*session_)) finding.error ? spdlog::error("{}", finding.text) : spdlog::warn("{}", finding.text);
-    bool ready = false;
-    while (g_stop == 0) {
+    Snapshot seen = session_->board.snapshot();
+    for (Instant posted{}; g_stop == 0;) {
       if (g_reload != 0) {
         g_reload = 0;
         reload();
+        seen = session_->board.snapshot();
       }
-      const Snapshot seen = session_->board.snapshot();
       session_->loop.round(seen);
-      bulletin_.post(session_->loop.published());
-      tell_systemd(ready);
-      ready = true;
-      session_->board.wait(seen.version, haproxy::BootClock::now() + kLookEvery);
+      if (session_->loop.published().at != posted) {
+        posted = session_->loop.published().at;
+        bulletin_.post(session_->loop.published());
+        tell_systemd();
+      }
+      if (session_->board.wait(seen.version, haproxy::BootClock::now() + kLookEvery)) seen = session_->board.snapshot();
     }
     notify_stopping();
     spdlog::info("stopped; HAProxy's own checks carry on");
@@ -90,13 +92,11 @@ class Daemon {
     };
   }
 
-  void tell_systemd(bool ready) {
+  void tell_systemd() {
     const std::string status = status_line(session_->loop.published());
-    if (!ready) {
-      notify_ready(status);
-    } else if (status != last_status_) {
-      notify_status(status);
-    }
+    if (!ready_) notify_ready(status);
+    if (ready_ && status != last_status_) notify_status(status);
+    ready_ = true;
     last_status_ = status;
     notify_watchdog();
   }
@@ -145,6 +145,7 @@ class Daemon {
   Bulletin bulletin_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<Listener> listener_;
+  bool ready_ = false;
   std::string last_status_;
 };
 

@@ -17,5 +17,5 @@ if [ "$(id -u)" != 0 ]; then
 fi
 ./packaging/install-deps.sh test
 cmake --preset release > /dev/null
-cmake --build --preset release
+cmake --build --preset release --target pointsman
 exec /usr/bin/python3 -B packaging/demo.py "$@"

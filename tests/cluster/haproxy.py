@@ -156,8 +156,12 @@ class Haproxy:
         return table
 
     def usable(self, backend):
-        """The names of the servers of `backend` that get new connections."""
-        return {name for name, status in self.statuses()[backend].items() if status.startswith("UP") or status == "no check"}
+        """The names of the servers of `backend` that get new connections: a `backup` only where nobody else is up."""
+        up, backups = set(), set()
+        for row in csv.DictReader(io.StringIO(self.ask("show stat").removeprefix("# "))):
+            if row["type"] == "2" and row["pxname"] == backend and (row["status"].startswith("UP") or row["status"] == "no check"):
+                (backups if row["bck"] == "1" else up).add(row["svname"])
+        return up or backups
 
     def state(self):
         """`show servers state` without the columns that move by themselves, for a comparison of before and after."""

@@ -140,6 +140,7 @@ struct World {
   }
   Outcome round() {
     now += 50ms;
+    ++seen.version;
     return loop->round(seen);
   }
   std::vector<std::string> sent() { return std::exchange(fake.commands, {}); }

@@ -103,12 +103,12 @@ class Rig:
         assert status == 200, body
         return json.loads(body)
 
-    def member_status(self, name, cluster=0):
-        return next(member for member in self.status_json()["clusters"][cluster]["members"]
-                    if member["name"] == name or name in member["url"])
+    def member_status(self, name):
+        url = self.cluster.members[name].api_url
+        return next(member for cluster in self.status_json()["clusters"] for member in cluster["members"] if member["url"] == url)
 
-    def server_status(self, backend, server, cluster=0):
-        return next(each for each in self.status_json()["clusters"][cluster]["servers"]
+    def server_status(self, backend, server):
+        return next(each for cluster in self.status_json()["clusters"] for each in cluster["servers"]
                     if (each["backend"], each["server"]) == (backend, server))
 
     def metrics(self):

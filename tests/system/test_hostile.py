@@ -90,7 +90,8 @@ def test_a_bad_answer_is_refused_with_one_line(rig, case):
     member.tricks["/primary"] = CASES[case]
     try:
         wait_until(lambda: rig.member_status("pg3")["silent_why"] == "bad_answer", 5, "the member counts as one that answers badly")
-        wait_until(lambda: member.asked.count("/primary") >= 3, 10, "it was asked again")
+        again = 2 if "drips" in case else 4  # one that hangs is asked after 1 s, then 2 s, then every 4 s
+        wait_until(lambda: member.asked.count("/primary") >= again, 10, "it was asked again")
         assert rig.haproxy.state() == before
         assert rig.recorder.commands()[sent:] == []
 
@@ -109,50 +110,4 @@ def test_a_bad_answer_is_refused_with_one_line(rig, case):
     assert len(lines) == 1 and " warning " in lines[0] and member.api_url in lines[0], lines
     assert lines[0].isascii() and lines[0].isprintable() and len(lines[0]) < 500
     assert rig.metric('pointsman_bad_answers_total{scope="main"}') >= bad + 2
-    assert no_evil(rig)
-
-
-LISTED = {
-    "a name with a line break": {"name": "x\n server evil 6.6.6.6:1"},
-    "a name with a command": {"name": "a;shutdown frontend"},
-    "an address with spaces": {"host": "6.6.6.6 evil"},
-    "an address with a command": {"host": "6.6.6.6; shutdown frontend fe_primary"},
-    "a port of 70000": {"port": 70000},
-    "a port of 0": {"port": 0},
-    "an API address with spaces": {"api_url": "http://6.6.6.6 evil:8008/patroni"},
-}
-
-
-@pytest.mark.parametrize("case", LISTED)
-def test_a_bad_list_of_members_is_refused_with_one_line_for_each_that_tells_it(make_rig, cluster, case):
-    evil = cluster.members["pg3"]
-    listed = evil.listed
-    evil.listed = lambda: listed() | LISTED[case]
-    rig = make_rig()  # HAProxy's own checks ask the members' APIs, by which the servers are known as well
-    wait_until(lambda: all("/cluster" in member.asked for member in cluster.members.values() if member is not cluster.leader()), 10,
-               "each was asked for its list")
-    wait_until(lambda: rig.metric('pointsman_bad_answers_total{scope="main"}') >= 2, 5, "bad answers are counted")
-    for member in cluster.members.values():
-        lines = rig.log_lines(f"{member.api_url}/cluster is refused")
-        assert len(lines) <= 1
-        assert all(" warning " in line and line.isascii() and line.isprintable() for line in lines)
-    assert rig.log_lines("/cluster is refused")
-    assert no_evil(rig)
-
-    # Who the writer is was never read from there.
-    cluster.switch("pg2")
-    rig.wait_steered(3)
-    del evil.listed
-    wait_until(lambda: rig.log_lines("/cluster", "answers well again"), 10, "the list is taken when it is good")
-    assert rig.steered()
-
-
-def test_nothing_evil_reaches_the_fragment(make_rig, cluster):
-    cluster.members["pg3"].patroni["name"] = "x\n server evil 6.6.6.6:1"
-    rig = make_rig("fragment", "file", run=False)
-    first = rig.pointsman.command("once")
-    with open(rig.haproxy.fragment) as file:
-        text = file.read()
-    assert not any(word in text for word in EVIL)
-    assert first.stderr.count("is refused") == 1
     assert no_evil(rig)
