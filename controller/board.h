@@ -15,7 +15,7 @@ namespace controller {
 
 /// A member that has not answered since `since`.
 struct Silence {
-  Instant since{};    ///< when the first request that got no answer was begun
+  Instant since{};  ///< when the first request that got no answer was begun
   NoAnswer latest;
   int times = 0;
   friend bool operator==(const Silence&, const Silence&) = default;
@@ -23,34 +23,34 @@ struct Silence {
 
 /// What is known of one member.
 struct Sighting {
-  std::string url;                       ///< the configured seed, normalised
-  std::string api_ip;                    ///< the numeric address that was asked; empty until a connection was tried
+  std::string url;     ///< the configured seed, normalised
+  std::string api_ip;  ///< the numeric address that was asked; empty until a connection was tried
   std::uint16_t api_port = 0;
-  std::string name;                      ///< from its own answer or /cluster; empty: not known yet
+  std::string name;                          ///< from its own answer or /cluster; empty: not known yet
   std::optional<haproxy::Address> postgres;  ///< from /cluster; numeric
-  std::string postgres_host;             ///< from /cluster as written, numeric or a name; empty: not known yet
+  std::string postgres_host;                 ///< from /cluster as written, numeric or a name; empty: not known yet
   std::uint16_t postgres_port = 0;
-  std::optional<MemberReport> answer;    ///< the last one that was an answer
-  std::optional<Answer> before;          ///< the answer before the silence began or before `answer` differed from it
-  std::optional<Silence> silence;        ///< nothing while the last request was answered
+  std::optional<MemberReport> answer;  ///< the last one that was an answer
+  std::optional<Answer> before;        ///< the answer before the silence began or before `answer` differed from it
+  std::optional<Silence> silence;      ///< nothing while the last request was answered
   friend bool operator==(const Sighting&, const Sighting&) = default;
 };
 
 /// Who another member's `/cluster` names as leader, newest per member that was asked.
 struct Hearsay {
-  std::string from;       ///< URL of the member that was asked
+  std::string from;  ///< URL of the member that was asked
   Instant asked_at{};
-  std::string leader_url; ///< the member's URL among the seeds; empty: none, or one that is no seed
+  std::string leader_url;  ///< the member's URL among the seeds; empty: none, or one that is no seed
   friend bool operator==(const Hearsay&, const Hearsay&) = default;
 };
 
 /// Everything known of one cluster at one moment.
 struct ClusterSnapshot {
   std::string scope;
-  std::vector<Sighting> members;   ///< in the order of the configuration
+  std::vector<Sighting> members;  ///< in the order of the configuration
   std::vector<Hearsay> hearsay;
   Timings timings;
-  std::uint64_t refused = 0;       ///< bad answers so far, to whatever was asked
+  std::uint64_t refused = 0;  ///< bad answers so far, to whatever was asked
   friend bool operator==(const ClusterSnapshot&, const ClusterSnapshot&) = default;
 };
 

@@ -144,7 +144,8 @@ NoAnswer no_answer(CURLcode code, const Slot& slot) {
   if (code == CURLE_OPERATION_TIMEDOUT) {
     const auto resolved = time_of(slot.easy, CURLINFO_NAMELOOKUP_TIME_T);
     if (resolved == 0) none.failure = Failure::unresolved;
-    if (slot.header_bytes + slot.body.size() > 0) none.failure = Failure::bad_answer;  // one that drips, or that stops halfway
+    const bool began = time_of(slot.easy, CURLINFO_STARTTRANSFER_TIME_T) > 0 || slot.header_bytes > 0;
+    if (began) none.failure = Failure::bad_answer;  // it drips, or stopped halfway
     none.detail = timed_out_in(slot, resolved, time_of(slot.easy, CURLINFO_CONNECT_TIME_T));
   } else if (code == CURLE_OUT_OF_MEMORY && slot.body.empty()) {
     none.detail = "a header line over 100 kB, or no memory";  // libcurl 7 has one code for both

@@ -1,5 +1,6 @@
 #pragma once
-// The commands of the command line. Each returns the process's exit code: 78 for a wrong configuration, else as documented here.
+// The commands of the command line. Each returns the process's exit code: 78 for a wrong configuration, else as documented
+// here.
 
 #include <filesystem>
 
@@ -14,11 +15,12 @@ struct Options {
 /// The daemon, until SIGTERM or SIGINT: 0; 1 where it could not start, for example because another one steers this HAProxy.
 [[nodiscard]] int run_command(const Options& options);
 
-/// One round. 0 in order, changed or not, also where `run` steers this HAProxy already; 1 failed; 3 no writer known; 4 another `once` held
-/// the lock for 5 s. Several clusters: the worst decides (1, 3, 0).
+/// One round. 0 in order, changed or not, also where `run` steers this HAProxy already; 1 failed; 3 no writer known; 4 another
+/// `once` held the lock for 5 s. Several clusters: the worst decides (1, 3, 0).
 [[nodiscard]] int once_command(const Options& options);
 
-/// The dry run: prints what `once` would do, as a diff with a reason each. 0 nothing to do, 2 changes, 1 failed. Touches nothing.
+/// The dry run: prints what `once` would do, as a diff with a reason each. 0 nothing to do, 2 changes, 1 failed. Touches
+/// nothing.
 [[nodiscard]] int plan_command(const Options& options);
 
 /// Prints what the daemon publishes, or without one its own look. 0; 1 where HAProxy could not be read either.

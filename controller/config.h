@@ -18,18 +18,18 @@ using std::chrono::milliseconds;
 
 /// How often the members are asked.
 struct Poll {
-  milliseconds calm{1000};    ///< while all is well; 100 ms to 60 s
-  milliseconds alert{50};     ///< after a change; 10 ms to calm
-  milliseconds timeout{1500}; ///< for one answer, connect included; 100 ms to 30 s. Also the age up to which a report is fresh
+  milliseconds calm{1000};     ///< while all is well; 100 ms to 60 s
+  milliseconds alert{50};      ///< after a change; 10 ms to calm
+  milliseconds timeout{1500};  ///< for one answer, connect included; 100 ms to 30 s. Also the age up to which a report is fresh
   friend bool operator==(const Poll&, const Poll&) = default;
 };
 
 /// For members whose URL is https.
 struct Tls {
-  std::filesystem::path ca;                 ///< empty: the system's
-  std::filesystem::path cert, key;          ///< both or neither
+  std::filesystem::path ca;         ///< empty: the system's
+  std::filesystem::path cert, key;  ///< both or neither
   std::filesystem::path key_password_file;
-  std::string server_name;                  ///< what the certificate must say; empty: the URL's host
+  std::string server_name;  ///< what the certificate must say; empty: the URL's host
   bool verify = true;
   friend bool operator==(const Tls&, const Tls&) = default;
 };
@@ -42,21 +42,22 @@ struct BackendConfig {
   std::optional<std::uint64_t> max_lag_bytes;  ///< replica only; none: any lag
   std::uint64_t lag_back_bytes = 0;            ///< three quarters of max_lag where not given
   milliseconds lag_hold{5000};
-  bool fallback_primary = false;               ///< replica only
+  bool fallback_primary = false;  ///< replica only
   std::string server_options = "check port {{api_port}} inter 3s fall 3 rise 2 on-marked-down shutdown-sessions";
-  int line = 0;                                ///< where it stands in the file, for messages
+  int line = 0;  ///< where it stands in the file, for messages
   friend bool operator==(const BackendConfig&, const BackendConfig&) = default;
 };
 
 /// A member's REST API as the configuration names it.
 struct MemberUrl {
-  std::string url;          ///< normalised: "http://10.0.0.11:8008" or "https://[::1]:8008", no path, port always there
+  std::string url;  ///< normalised: "http://10.0.0.11:8008" or "https://[::1]:8008", no path, port always there
   bool https = false;
-  std::string host;         ///< "10.0.0.11", "::1", "pg1.example"
+  std::string host;  ///< "10.0.0.11", "::1", "pg1.example"
   std::uint16_t port = 0;
   friend bool operator==(const MemberUrl&, const MemberUrl&) = default;
 };
-/// "http://10.0.0.11:8008", "https://pg1:8008/": the port defaults to 8008; a path, a query, a user or another scheme is refused.
+/// "http://10.0.0.11:8008", "https://pg1:8008/": the port defaults to 8008; a path, a query, a user or another scheme is
+/// refused.
 [[nodiscard]] Result<MemberUrl> parse_member_url(std::string_view text);
 
 struct ClusterConfig {
@@ -109,8 +110,8 @@ struct Complaint {
   std::string file;
   int line = 0;
   int column = 0;
-  std::string what;    ///< with the value: "unknown key 'bakends'"
-  std::string remedy;  ///< "did you mean 'backends'?", "write a duration such as 500ms, 1s or 2min"
+  std::string what;                        ///< with the value: "unknown key 'bakends'"
+  std::string remedy;                      ///< "did you mean 'backends'?", "write a duration such as 500ms, 1s or 2min"
   [[nodiscard]] std::string text() const;  ///< "FILE:LINE:COLUMN: WHAT (REMEDY)"
   friend bool operator==(const Complaint&, const Complaint&) = default;
 };

@@ -60,8 +60,10 @@ std::vector<std::pair<std::size_t, bool>> order_readers(const std::vector<Verdic
   return order;
 }
 
-/// Until the worker has loaded the fragment that names it, nothing new goes in by runtime; reads are the file's and HAProxy's own checks'.
-void leave_in_to_the_file(haproxy::Plan& plan, const haproxy::Running& running, const std::optional<haproxy::Fragment>& fragment) {
+/// Until the worker has loaded the fragment that names it, nothing new goes in by runtime; reads are the file's and HAProxy's
+/// own checks'.
+void leave_in_to_the_file(haproxy::Plan& plan, const haproxy::Running& running,
+                          const std::optional<haproxy::Fragment>& fragment) {
   plan.reads.clear();
   if (fragment && has_loaded(running, *fragment)) return;
   std::erase_if(plan.in, [&](const haproxy::Step& step) {
@@ -72,8 +74,8 @@ void leave_in_to_the_file(haproxy::Plan& plan, const haproxy::Running& running, 
 
 }  // namespace
 
-std::optional<haproxy::Fragment> fragment_for(const Config& config, const Snapshot& seen, const std::vector<Judgement>& judgements,
-                                              const haproxy::Running& running) {
+std::optional<haproxy::Fragment> fragment_for(const Config& config, const Snapshot& seen,
+                                              const std::vector<Judgement>& judgements, const haproxy::Running& running) {
   haproxy::Fragment fragment;
   for (std::size_t c = 0; c < config.clusters.size(); ++c) {
     const ClusterConfig& cluster = config.clusters[c];
@@ -98,7 +100,11 @@ std::optional<haproxy::Fragment> fragment_for(const Config& config, const Snapsh
       } else {
         order = order_readers(judgements[c].reads[b], writer, backend.fallback_primary);
       }
-      haproxy::FragmentBackend rendered{backend.name, write, write ? "/primary" : backend.fallback_primary ? "/read-only" : "/replica",
+      haproxy::FragmentBackend rendered{backend.name,
+                                        write,
+                                        write                      ? "/primary"
+                                        : backend.fallback_primary ? "/read-only"
+                                                                   : "/replica",
                                         {}};
       for (const auto& [member, backup] : order) {
         auto options = haproxy::render_options(backend.server_options, members[member].api_port);
@@ -114,15 +120,17 @@ std::optional<haproxy::Fragment> fragment_for(const Config& config, const Snapsh
 bool has_loaded(const haproxy::Running& running, const haproxy::Fragment& fragment) {
   return std::all_of(fragment.backends.begin(), fragment.backends.end(), [&](const haproxy::FragmentBackend& backend) {
     const haproxy::BackendState* state = running.find(backend.name);
-    return state != nullptr && std::equal(state->servers.begin(), state->servers.end(), backend.servers.begin(), backend.servers.end(),
-                                          [](const haproxy::Server& server, const haproxy::FragmentServer& written) {
-                                            return server.name == written.name &&
-                                                   haproxy::Address{server.ip, server.port}.text() == written.address;
-                                          });
+    return state != nullptr &&
+           std::equal(
+               state->servers.begin(), state->servers.end(), backend.servers.begin(), backend.servers.end(),
+               [](const haproxy::Server& server, const haproxy::FragmentServer& written) {
+                 return server.name == written.name && haproxy::Address{server.ip, server.port}.text() == written.address;
+               });
   });
 }
 
-Decided decide(const Config& config, const Snapshot& seen, const haproxy::Running& running, const Memories& memories, Instant now) {
+Decided decide(const Config& config, const Snapshot& seen, const haproxy::Running& running, const Memories& memories,
+               Instant now) {
   Decided decided;
   decided.at = now;
   decided.memories = memories;

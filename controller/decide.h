@@ -18,10 +18,10 @@ namespace controller {
 
 /// What is carried from one round to the next.
 struct Memories {
-  std::vector<Memory> clusters;          ///< in the order of the configuration
+  std::vector<Memory> clusters;  ///< in the order of the configuration
   CheckMemories checks;
-  std::set<haproxy::ServerName> ours;    ///< servers of `worker` whose maint or drain is ours
-  haproxy::Worker worker;                ///< `ours` is void for any other
+  std::set<haproxy::ServerName> ours;  ///< servers of `worker` whose maint or drain is ours
+  haproxy::Worker worker;              ///< `ours` is void for any other
   friend bool operator==(const Memories&, const Memories&) = default;
 };
 
@@ -32,25 +32,26 @@ struct Decided {
   std::vector<std::vector<std::string>> alarms;  ///< per cluster: the judge's and those about servers
   std::vector<haproxy::Backend> desired;
   haproxy::Plan plan;
-  /// What the fragment should hold; nothing while a cluster has no writer (the file then stays as it is) or an address is not known.
+  /// What the fragment should hold; nothing while a cluster has no writer (the file then stays as it is) or an address is not
+  /// known.
   std::optional<haproxy::Fragment> fragment;
   Memories memories;  ///< for the next round, were all carried out
 };
 
 /// In file mode `plan` keeps old writers out, and leaves bringing the new one in to the fragment and a reload.
-[[nodiscard]] Decided decide(const Config& config, const Snapshot& seen, const haproxy::Running& running, const Memories& memories,
-                             Instant now);
+[[nodiscard]] Decided decide(const Config& config, const Snapshot& seen, const haproxy::Running& running,
+                             const Memories& memories, Instant now);
 
-/// The fragment for these clusters. A write backend has every member, the writer first. A read backend has its readers, then those that
-/// HAProxy's own check keeps out (wrong role or state); lagging and diverged ones are left out unless nobody else is there. With `fallback:
-/// primary` the writer is its `backup`, under `/read-only`, so that HAProxy falls back by itself. A member without a known address is
-/// taken as the running HAProxy has it, else nothing is rendered.
+/// The fragment for these clusters. A write backend has every member, the writer first. A read backend has its readers, then
+/// those that HAProxy's own check keeps out (wrong role or state); lagging and diverged ones are left out unless nobody else is
+/// there. With `fallback: primary` the writer is its `backup`, under `/read-only`, so that HAProxy falls back by itself. A
+/// member without a known address is taken as the running HAProxy has it, else nothing is rendered.
 [[nodiscard]] std::optional<haproxy::Fragment> fragment_for(const Config& config, const Snapshot& seen,
                                                             const std::vector<Judgement>& judgements,
                                                             const haproxy::Running& running);
 
-/// Has this worker been started with this fragment, as far as can be seen: each backend there, with the same servers at the same
-/// addresses, in the same order?
+/// Has this worker been started with this fragment, as far as can be seen: each backend there, with the same servers at the
+/// same addresses, in the same order?
 [[nodiscard]] bool has_loaded(const haproxy::Running& running, const haproxy::Fragment& fragment);
 
 }  // namespace controller

@@ -29,11 +29,13 @@ Tells what_check_tells(unsigned status) {
   }
 }
 
-bool passed(const haproxy::Check& check) { return check.result == 3 || check.result == 4; }
+bool passed(const haproxy::Check& check) {
+  return check.result == 3 || check.result == 4;
+}
 
 const Verdict& verdict_of(const ClusterConfig& cluster, const Judgement& judgement, std::size_t backend, std::size_t member) {
   return cluster.backends[backend].serves == Serves::primary ? judgement.topology.members[member].write
-                                                              : judgement.reads[backend][member];
+                                                             : judgement.reads[backend][member];
 }
 
 /// No reader is left, neither judged in nor silent and up: the writer serves reads in the same pass.
@@ -60,8 +62,8 @@ void alarm_strangers(const ClusterSnapshot& seen, const BackendConfig& backend, 
   for (const Decision& decision : decisions) {
     const haproxy::Server* server = state.find(decision.server);
     if (decision.member || server == nullptr || server->backup || backend.serves != Serves::primary) continue;
-    alarms.push_back(fmt::format("server {}/{} ({}:{}) in a write backend is no member's: it may be a second writer", backend.name,
-                                 server->name, server->ip, server->port));
+    alarms.push_back(fmt::format("server {}/{} ({}:{}) in a write backend is no member's: it may be a second writer",
+                                 backend.name, server->name, server->ip, server->port));
   }
   for (std::size_t i = 0; i < seen.members.size(); ++i) {
     const bool has_server =
@@ -161,7 +163,8 @@ std::vector<haproxy::Backend> desired(const ClusterConfig& cluster, const std::v
         case Place::leave:
           break;
       }
-      backend.servers.push_back({decision.server, want, decision.steering, decision.check_keeps_out, word(decision.verdict.reason)});
+      backend.servers.push_back(
+          {decision.server, want, decision.steering, decision.check_keeps_out, word(decision.verdict.reason)});
     }
     backends.push_back(std::move(backend));
   }

@@ -18,9 +18,10 @@ void examine_level(Session& session, To to, const std::string& socket, std::vect
   if (!level) {
     findings.push_back({true, level.error().text()});
   } else if (level->find("admin") == std::string::npos) {
-    findings.push_back({true, fmt::format("the socket {} has no admin level: HAProxy would refuse every command (write `stats socket {} "
-                                          "mode 660 level admin` into its global section)",
-                                          socket, socket)});
+    findings.push_back(
+        {true, fmt::format("the socket {} has no admin level: HAProxy would refuse every command (write `stats socket {} "
+                           "mode 660 level admin` into its global section)",
+                           socket, socket)});
   }
 }
 
@@ -30,8 +31,8 @@ void examine_backends(const Config& config, const haproxy::Running& running, std
   for (const ClusterConfig& cluster : config.clusters) {
     for (const BackendConfig& backend : cluster.backends) {
       if (running.find(backend.name) != nullptr) continue;
-      findings.push_back({true, fmt::format("HAProxy has no backend {} with a server (named in line {}; it has: {})", backend.name,
-                                            backend.line, there.empty() ? "none" : there)});
+      findings.push_back({true, fmt::format("HAProxy has no backend {} with a server (named in line {}; it has: {})",
+                                            backend.name, backend.line, there.empty() ? "none" : there)});
     }
   }
 }
@@ -40,9 +41,10 @@ void examine_fragment(Session& session, std::vector<Finding>& findings) {
   const HaproxyConfig& config = session.config.haproxy;
   const auto folder = config.fragment.parent_path();
   if (access(folder.c_str(), W_OK | X_OK) != 0)
-    findings.push_back({true, fmt::format("cannot write in {}, the fragment's folder: it needs group write for the group that pointsman "
-                                          "runs in (chgrp haproxy {} && chmod g+w {})",
-                                          folder.string(), folder.string(), folder.string())});
+    findings.push_back(
+        {true, fmt::format("cannot write in {}, the fragment's folder: it needs group write for the group that pointsman "
+                           "runs in (chgrp haproxy {} && chmod g+w {})",
+                           folder.string(), folder.string(), folder.string())});
   const auto preview = session.loop.preview(session.board.snapshot());
   if (!preview) {
     findings.push_back({true, preview.error().text()});
@@ -89,24 +91,27 @@ std::vector<Finding> examine_members(Session& session) {
   for (const ClusterSnapshot& cluster : seen.clusters) {
     for (const Sighting& member : cluster.members) {
       if (member.silence)
-        findings.push_back({false, fmt::format("member {} gives no answer: {} ({})", member.url, word(member.silence->latest.failure),
-                                               member.silence->latest.detail)});
+        findings.push_back({false, fmt::format("member {} gives no answer: {} ({})", member.url,
+                                               word(member.silence->latest.failure), member.silence->latest.detail)});
       const Answer* a = member.answer ? member.answer->answer() : nullptr;
       if (a != nullptr && a->scope != cluster.scope)
-        findings.push_back({true, fmt::format("member {} is of scope {}, not {}: a wrong address, or a wrong `scope`", member.url,
-                                              a->scope, cluster.scope)});
+        findings.push_back({true, fmt::format("member {} is of scope {}, not {}: a wrong address, or a wrong `scope`",
+                                              member.url, a->scope, cluster.scope)});
     }
   }
   const auto preview = session.loop.preview(seen);
   if (!preview) return findings;  // said already
   for (std::size_t c = 0; c < seen.clusters.size(); ++c) {
-    for (const std::string& alarm : preview->decided.alarms[c]) findings.push_back({true, seen.clusters[c].scope + ": " + alarm});
+    for (const std::string& alarm : preview->decided.alarms[c])
+      findings.push_back({true, seen.clusters[c].scope + ": " + alarm});
     for (const Decision& decision : preview->decided.decisions[c]) {
       if (!decision.member || decision.steering == haproxy::Steering::health) continue;
       findings.push_back(
-          {false, fmt::format("{}/{} is steered by admin state, since its own check cannot tell roles: if pointsman stops, HAProxy alone "
-                              "will not find the next writer (`option httpchk OPTIONS /primary` and `check port {}` would)",
-                              decision.backend, decision.server, seen.clusters[c].members[*decision.member].api_port)});
+          {false,
+           fmt::format(
+               "{}/{} is steered by admin state, since its own check cannot tell roles: if pointsman stops, HAProxy alone "
+               "will not find the next writer (`option httpchk OPTIONS /primary` and `check port {}` would)",
+               decision.backend, decision.server, seen.clusters[c].members[*decision.member].api_port)});
     }
   }
   return findings;

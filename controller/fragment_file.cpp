@@ -39,7 +39,8 @@ haproxy::Result<FragmentStep> FragmentFile::plan(const haproxy::Fragment& fragme
   step.bytes = std::move(*bytes);
   step.write = !on_disk || step.before != step.bytes;
   if (config_.method != Method::file) return step;
-  // The last good one is kept after each verified reload: another one on the disk was replaced by somebody who died before the reload.
+  // The last good one is kept after each verified reload: another one on the disk was replaced by somebody who died before the
+  // reload.
   const auto good = files_.read(last_good_);
   const bool loaded = has_loaded(running, fragment) && (step.write || !good || *good == step.before);
   step.reload = step.write || !loaded;

@@ -30,22 +30,22 @@ struct FragmentDone {
   bool wrote = false;
   bool reloaded = false;
   bool reverted = false;
-  bool failed = false;               ///< a reload was asked for and did not come
+  bool failed = false;  ///< a reload was asked for and did not come
   std::vector<std::string> troubles;
 };
 
 class FragmentFile {
  public:
-  /// `reload` may be null where nothing is ever reloaded or validated (tests). All must outlive it. `last_good` is where the last fragment
-  /// that a worker is known to run with is kept.
+  /// `reload` may be null where nothing is ever reloaded or validated (tests). All must outlive it. `last_good` is where the
+  /// last fragment that a worker is known to run with is kept.
   FragmentFile(const HaproxyConfig& config, std::filesystem::path last_good, haproxy::Files& files, haproxy::Reload& reload);
 
   /// Errors: the template or the fragment cannot be read, or the template is wrong.
   [[nodiscard]] haproxy::Result<FragmentStep> plan(const haproxy::Fragment& fragment, const haproxy::Running& running) const;
 
-  /// Validates the whole set, replaces the file, reloads and verifies; where the new worker does not come, puts the old bytes back and
-  /// reloads again. A change of members is reloaded at most every 10 s, a change of writer at once. What failed is not tried again with the
-  /// same bytes for 1, 2, 4 ... 60 s.
+  /// Validates the whole set, replaces the file, reloads and verifies; where the new worker does not come, puts the old bytes
+  /// back and reloads again. A change of members is reloaded at most every 10 s, a change of writer at once. What failed is not
+  /// tried again with the same bytes for 1, 2, 4 ... 60 s.
   FragmentDone carry_out(const FragmentStep& step, haproxy::Instant now);
 
  private:

@@ -50,7 +50,8 @@ void adopt_system(Case& c) {
     if (!a->system_identifier.empty() && is_claim(*a, c.seen.scope, "", "")) claimed = a->system_identifier;
   }
   if (claimed.empty()) return;
-  c.alarm(fmt::format("system identifier changed from {} to {}: the cluster was made anew", c.memory.system_identifier, claimed));
+  c.alarm(
+      fmt::format("system identifier changed from {} to {}: the cluster was made anew", c.memory.system_identifier, claimed));
   c.memory.system_identifier = claimed;
   c.memory.timeline = 0;
 }
@@ -80,7 +81,8 @@ bool later_claim_wins(const Case& c, std::size_t winner, std::size_t other) {
   return w.asked_at > o.answered_at && o.asked_at < c.memory.claiming.at(c.seen.members[winner].url);
 }
 
-/// The claimant that `/cluster` of members that do not claim names, asked after both claims had begun; nothing unless they agree.
+/// The claimant that `/cluster` of members that do not claim names, asked after both claims had begun; nothing unless they
+/// agree.
 std::optional<std::size_t> named_by_others(const Case& c, const std::vector<std::size_t>& claims) {
   Instant begun{};
   for (std::size_t i : claims) begun = std::max(begun, c.memory.claiming.at(c.seen.members[i].url));
@@ -133,8 +135,8 @@ void accept(Case& c, std::size_t writer) {
   const Answer& a = *c.answer(writer);
   Memory& m = c.memory;
   const bool changed = m.holder != member.url;
-  const bool restarted = !changed && !m.holder_started.empty() && !a.postmaster_start_time.empty() &&
-                         m.holder_started != a.postmaster_start_time;
+  const bool restarted =
+      !changed && !m.holder_started.empty() && !a.postmaster_start_time.empty() && m.holder_started != a.postmaster_start_time;
   if ((changed && !m.holder.empty()) || restarted) m.settled_at = c.now;
   if (a.timeline && m.timeline != 0 && *a.timeline < m.timeline)
     c.alarm(fmt::format("timeline went back from {} to {}: writes may have been lost", m.timeline, *a.timeline));
@@ -158,8 +160,8 @@ Reason denial(const Case& c, const Answer& a) {
   return a.state == State::running ? Reason::lock_lost : Reason::not_running;
 }
 
-/// A denial that may be a moment's trouble: one failed query makes the state `unknown`, and a Patroni that was restarted under `pause`
-/// answers 503 with role primary and state running.
+/// A denial that may be a moment's trouble: one failed query makes the state `unknown`, and a Patroni that was restarted under
+/// `pause` answers 503 with role primary and state running.
 bool is_soft(const Answer& a) {
   if (a.role != Role::primary) return false;
   return a.state == State::unknown || a.state == State::running || a.state == State::starting || a.state == State::restarting;
@@ -186,7 +188,9 @@ Lock ask_witnesses(const Case& c, std::size_t holder, Instant silent_since) {
   return lock;
 }
 
-Duration keep_silent(const Case& c) { return c.policy.keep_silent.value_or(seconds(c.seen.timings.ttl)); }
+Duration keep_silent(const Case& c) {
+  return c.policy.keep_silent.value_or(seconds(c.seen.timings.ttl));
+}
 
 void judge_silent_holder(Case& c, std::size_t holder, MemberVerdict& verdict) {
   const Sighting& member = c.seen.members[holder];
@@ -241,7 +245,8 @@ void judge_holder(Case& c, std::size_t holder) {
   }
   c.memory.silent_since.reset();
   const Reason reason = denial(c, *a);
-  if (c.memory.fenced || !is_soft(*a) || reason == Reason::wrong_scope || reason == Reason::wrong_system) return fence(c, verdict, reason);
+  if (c.memory.fenced || !is_soft(*a) || reason == Reason::wrong_scope || reason == Reason::wrong_system)
+    return fence(c, verdict, reason);
   if (!c.memory.holding_since) c.memory.holding_since = c.now;
   if (c.now - *c.memory.holding_since >= kHold) return fence(c, verdict, reason);
   c.topology.writer = holder;
@@ -314,7 +319,8 @@ void judge_writes(Case& c) {
 
 }  // namespace
 
-bool is_claim(const Answer& answer, const std::string& scope, const std::string& system_identifier, const std::string& started) {
+bool is_claim(const Answer& answer, const std::string& scope, const std::string& system_identifier,
+              const std::string& started) {
   if (answer.code != 200 || answer.role != Role::primary || answer.scope != scope) return false;
   if (!system_identifier.empty() && !answer.system_identifier.empty() && answer.system_identifier != system_identifier)
     return false;

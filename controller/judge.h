@@ -22,8 +22,8 @@
 
 namespace controller {
 
-/// A soft denial (state unknown, the lock lost with PostgreSQL running) is waited out for this long before it is believed: a Patroni
-/// restarted under `pause` says so for 0.2 s.
+/// A soft denial (state unknown, the lock lost with PostgreSQL running) is waited out for this long before it is believed: a
+/// Patroni restarted under `pause` says so for 0.2 s.
 inline constexpr std::chrono::milliseconds kHold{1000};
 
 /// What the judge remembers of one member's lag in one backend.
@@ -35,16 +35,16 @@ struct LagMemory {
 
 /// What is carried from one judgement to the next, per cluster.
 struct Memory {
-  std::string holder;                        ///< URL of the last accepted writer; empty: none yet
-  std::string system_identifier;             ///< of the first accepted writer
-  std::uint32_t timeline = 0;                ///< the writer's, last known; 0: not known
-  std::string holder_started;                ///< its postmaster_start_time when it was last `running`
-  std::optional<Instant> settled_at;         ///< a change of writer, or a restart of it, was seen: `follow` counts from here
-  std::optional<Instant> silent_since;       ///< the holder's silence, also one that began before this process did
-  bool fenced = false;                       ///< the holder denied: it is the writer no more until it claims again
+  std::string holder;                   ///< URL of the last accepted writer; empty: none yet
+  std::string system_identifier;        ///< of the first accepted writer
+  std::uint32_t timeline = 0;           ///< the writer's, last known; 0: not known
+  std::string holder_started;           ///< its postmaster_start_time when it was last `running`
+  std::optional<Instant> settled_at;    ///< a change of writer, or a restart of it, was seen: `follow` counts from here
+  std::optional<Instant> silent_since;  ///< the holder's silence, also one that began before this process did
+  bool fenced = false;                  ///< the holder denied: it is the writer no more until it claims again
   Reason fenced_for = Reason::no_claim;
-  std::optional<Instant> holding_since;      ///< a soft denial, or a dispute, began
-  std::map<std::string, Instant> claiming;   ///< by URL: when the first claim of an unbroken run of claims was answered
+  std::optional<Instant> holding_since;     ///< a soft denial, or a dispute, began
+  std::map<std::string, Instant> claiming;  ///< by URL: when the first claim of an unbroken run of claims was answered
   std::map<std::pair<std::string, std::string>, LagMemory> lag;  ///< by backend and URL
   friend bool operator==(const Memory&, const Memory&) = default;
 };
@@ -60,8 +60,9 @@ struct Judgement {
 
 [[nodiscard]] Judgement judge(const ClusterSnapshot& seen, const Memory& memory, const ClusterConfig& policy, Instant now);
 
-/// Is this answer a claim to be the writer, were it fresh? 200, role primary, this scope, this system identifier (unless one of the
-/// two is not known), and state running, or starting with a position and another start of PostgreSQL than the known `started`.
+/// Is this answer a claim to be the writer, were it fresh? 200, role primary, this scope, this system identifier (unless one of
+/// the two is not known), and state running, or starting with a position and another start of PostgreSQL than the known
+/// `started`.
 [[nodiscard]] bool is_claim(const Answer& answer, const std::string& scope, const std::string& system_identifier,
                             const std::string& started);
 

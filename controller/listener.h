@@ -18,9 +18,9 @@ using Latest = std::function<std::optional<Published>()>;
 inline constexpr std::chrono::seconds kStuckAfter{5};
 
 /// cpp-httplib with bounds of our own, so that a slow or huge client cannot starve anything: 2 threads, a queue of at most 16
-/// connections (more are closed at once), 1 s to read and to write, a request of at most 8 kB, no keep-alive beyond 5 requests and 1 s.
-/// GET and HEAD only. Answers: 200, 404, 405; /healthz and /readyz 200 or 503 with one line of text saying why; /readyz takes
-/// `scope` (an unknown one is 404) and `writer=1`.
+/// connections (more are closed at once), 1 s to read and to write, a request of at most 8 kB, no keep-alive beyond 5 requests
+/// and 1 s. GET and HEAD only. Answers: 200, 404, 405; /healthz and /readyz 200 or 503 with one line of text saying why;
+/// /readyz takes `scope` (an unknown one is 404) and `writer=1`.
 class Listener {
  public:
   /// Binds and starts. An address in use is an Error that names it.

@@ -13,8 +13,8 @@ namespace controller {
 /// Who holds a lock.
 enum class Held : unsigned char { free, run, once };
 
-/// Held from `take` to destruction, or the process's end however it comes. In /run/pointsman (made where the rights allow; else in
-/// the `state` folder), one file per HAProxy socket; it tells who holds it ("run PID", "once PID").
+/// Held from `take` to destruction, or the process's end however it comes. In /run/pointsman (made where the rights allow; else
+/// in the `state` folder), one file per HAProxy socket; it tells who holds it ("run PID", "once PID").
 class Lock {
  public:
   struct Refused {

@@ -17,7 +17,8 @@ std::optional<std::string> ask_daemon(const HttpConfig& http) {
   if (!http.enabled) return std::nullopt;
   const std::string host = http.address == "0.0.0.0" ? "127.0.0.1" : http.address == "::" ? "::1" : http.address;
   const bool v6 = host.find(':') != std::string::npos;
-  const MemberUrl daemon{fmt::format("http://{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", http.port), false, host, http.port};
+  const MemberUrl daemon{fmt::format("http://{}{}{}:{}", v6 ? "[" : "", host, v6 ? "]" : "", http.port), false, host,
+                         http.port};
   constexpr std::chrono::milliseconds kWithin{1000};
   Client client;
   client.begin(client.add(daemon, {}), "/status.json", kWithin);

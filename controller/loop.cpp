@@ -13,9 +13,9 @@ using std::chrono::seconds;
 
 /// What came of a round's decisions.
 struct Loop::Carried {
-  haproxy::Running running;              ///< as re-read
-  haproxy::Worker worker;                ///< the one that was steered, or that a reload of ours brought
-  std::set<haproxy::ServerName> ours;    ///< whose maint or drain is ours now
+  haproxy::Running running;            ///< as re-read
+  haproxy::Worker worker;              ///< the one that was steered, or that a reload of ours brought
+  std::set<haproxy::ServerName> ours;  ///< whose maint or drain is ours now
   bool confirmed = true;
   bool changed = false;
   std::vector<std::string> troubles;
@@ -25,7 +25,8 @@ Loop::Loop(const Config& config, std::string version, Edges edges, Remembered re
     : config_(config),
       edges_(std::move(edges)),
       state_path_(state_path(config.state, steering_socket(config))),
-      fragment_file_(config.haproxy, std::filesystem::path(state_path_).replace_extension(".last-good"), edges_.files, edges_.reload),
+      fragment_file_(config.haproxy, std::filesystem::path(state_path_).replace_extension(".last-good"), edges_.files,
+                     edges_.reload),
       remembered_(remembered),
       saved_(std::move(remembered)) {
   published_.version = std::move(version);
@@ -95,7 +96,8 @@ haproxy::Result<Loop::Preview> Loop::preview(const Snapshot& seen) {
   return preview;
 }
 
-/// The first round: what an earlier run remembers, else the one server that HAProxy has in is the last writer, silent since now.
+/// The first round: what an earlier run remembers, else the one server that HAProxy has in is the last writer, silent since
+/// now.
 void Loop::begin_with(const haproxy::Running& running, const Snapshot& seen) {
   begun_ = true;
   const Instant now = edges_.world.now();
@@ -103,9 +105,10 @@ void Loop::begin_with(const haproxy::Running& running, const Snapshot& seen) {
   memories_.ours = remembered_.ours;
   for (std::size_t c = 0; c < config_.clusters.size(); ++c) {
     const auto carried = carried_over_.find(config_.clusters[c].scope);
-    memories_.clusters.push_back(carried != carried_over_.end() ? carried->second
-                                                                : first_memory(config_.clusters[c], seen.clusters[c], remembered_,
-                                                                               running, edges_.unix_seconds(), now));
+    memories_.clusters.push_back(
+        carried != carried_over_.end()
+            ? carried->second
+            : first_memory(config_.clusters[c], seen.clusters[c], remembered_, running, edges_.unix_seconds(), now));
   }
   if (memories_.worker.pid != running.worker.pid || memories_.worker.start_time_sec != running.worker.start_time_sec)
     memories_.ours.clear();

@@ -3,8 +3,8 @@
 #include <csignal>
 #include <functional>
 
-#include <CLI/CLI.hpp>
 #include <curl/curl.h>
+#include <CLI/CLI.hpp>
 
 #include "controller/commands.h"
 #include "controller/version.h"

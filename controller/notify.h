@@ -7,11 +7,11 @@
 
 namespace controller {
 
-void notify_ready(std::string_view status);      ///< READY=1, STATUS=
-void notify_reloading();                         ///< RELOADING=1 with MONOTONIC_USEC
-void notify_stopping();                          ///< STOPPING=1
-void notify_status(std::string_view status);     ///< STATUS=
-void notify_watchdog();                          ///< WATCHDOG=1
+void notify_ready(std::string_view status);   ///< READY=1, STATUS=
+void notify_reloading();                      ///< RELOADING=1 with MONOTONIC_USEC
+void notify_stopping();                       ///< STOPPING=1
+void notify_status(std::string_view status);  ///< STATUS=
+void notify_watchdog();                       ///< WATCHDOG=1
 /// Half of WatchdogSec, where systemd asks for it of this process.
 [[nodiscard]] std::optional<std::chrono::microseconds> watchdog_interval();
 

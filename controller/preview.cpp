@@ -67,9 +67,9 @@ std::string commands_text(const haproxy::Plan& plan, const haproxy::Running& run
 
 std::string preview_text(const Loop::Preview& preview, const Config& config) {
   const haproxy::Plan& plan = preview.decided.plan;
-  std::string text = haproxy::unified_diff(states_text(preview.decided, preview.running),
-                                           states_text(preview.decided, haproxy::after(plan, preview.running)), "HAProxy now",
-                                           "HAProxy then");
+  std::string text =
+      haproxy::unified_diff(states_text(preview.decided, preview.running),
+                            states_text(preview.decided, haproxy::after(plan, preview.running)), "HAProxy now", "HAProxy then");
   text += commands_text(plan, preview.running);
   if (preview.fragment && preview.fragment->write) {
     const std::string path = config.haproxy.fragment.string();
@@ -89,7 +89,8 @@ std::string preview_text(const Loop::Preview& preview, const Config& config) {
   if (text.empty()) return text;
   std::string alarms;
   for (std::size_t c = 0; c < preview.decided.alarms.size(); ++c) {
-    for (const std::string& alarm : preview.decided.alarms[c]) alarms += fmt::format("# ALARM {}: {}\n", config.clusters[c].scope, alarm);
+    for (const std::string& alarm : preview.decided.alarms[c])
+      alarms += fmt::format("# ALARM {}: {}\n", config.clusters[c].scope, alarm);
   }
   return alarms + text;
 }

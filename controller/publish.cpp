@@ -25,7 +25,8 @@ const char* word(haproxy::OperationalState state) {
 }
 
 /// The members that HAProxy's usable servers of the write backends belong to, each named once.
-std::vector<std::size_t> members_in(const ClusterConfig& cluster, const ClusterSnapshot& seen, const haproxy::Running& running) {
+std::vector<std::size_t> members_in(const ClusterConfig& cluster, const ClusterSnapshot& seen,
+                                    const haproxy::Running& running) {
   std::vector<std::size_t> in;
   for (const BackendConfig& backend : cluster.backends) {
     const haproxy::BackendState* state = running.find(backend.name);
@@ -66,7 +67,8 @@ Writing look_at_writing(const ClusterConfig& cluster, const Topology& topology, 
 }
 
 bool anybody_answers(const ClusterSnapshot& seen) {
-  return std::any_of(seen.members.begin(), seen.members.end(), [](const Sighting& member) { return member.answer && !member.silence; });
+  return std::any_of(seen.members.begin(), seen.members.end(),
+                     [](const Sighting& member) { return member.answer && !member.silence; });
 }
 
 PublishedServer publish_server(const Decision& decision, const Topology& topology, const haproxy::Server& server) {
@@ -111,15 +113,22 @@ Memory first_memory(const ClusterConfig& cluster, const ClusterSnapshot& seen, c
   return memory;
 }
 
-Remembered to_remember(const Memories& memories, const Snapshot& seen, const Remembered& saved, std::int64_t unix_now, Instant now) {
+Remembered to_remember(const Memories& memories, const Snapshot& seen, const Remembered& saved, std::int64_t unix_now,
+                       Instant now) {
   Remembered remembered;
   remembered.worker = memories.worker;
   remembered.ours = memories.ours;
   for (std::size_t c = 0; c < seen.clusters.size() && c < memories.clusters.size(); ++c) {
     const ClusterSnapshot& cluster = seen.clusters[c];
     const Memory& memory = memories.clusters[c];
-    RememberedCluster known{cluster.scope,          memory.holder, memory.system_identifier,  memory.timeline, 0,
-                            cluster.timings.ttl, cluster.timings.loop_wait, {}};
+    RememberedCluster known{cluster.scope,
+                            memory.holder,
+                            memory.system_identifier,
+                            memory.timeline,
+                            0,
+                            cluster.timings.ttl,
+                            cluster.timings.loop_wait,
+                            {}};
     if (memory.silent_since) {
       known.silent_since = unix_now - duration_cast<seconds>(now - *memory.silent_since).count();
       const auto before = std::find_if(saved.clusters.begin(), saved.clusters.end(),
@@ -128,7 +137,8 @@ Remembered to_remember(const Memories& memories, const Snapshot& seen, const Rem
         known.silent_since = before->silent_since;
     }
     for (const Sighting& member : cluster.members) {
-      if (!member.postgres_host.empty()) known.members.push_back({member.url, member.name, member.postgres_host, member.postgres_port});
+      if (!member.postgres_host.empty())
+        known.members.push_back({member.url, member.name, member.postgres_host, member.postgres_port});
     }
     remembered.clusters.push_back(std::move(known));
   }
@@ -177,7 +187,8 @@ std::vector<PublishedCluster> publish_clusters(const Config& config, const Snaps
   std::vector<PublishedCluster> clusters;
   for (std::size_t c = 0; c < config.clusters.size(); ++c) {
     const Topology& topology = decided.judgements[c].topology;
-    PublishedCluster cluster{config.clusters[c].scope, topology, seen.clusters[c].members, {}, seen.clusters[c].refused, false, false};
+    PublishedCluster cluster{
+        config.clusters[c].scope, topology, seen.clusters[c].members, {}, seen.clusters[c].refused, false, false};
     cluster.topology.alarms = decided.alarms[c];
     for (const Decision& decision : decided.decisions[c]) {
       const haproxy::Server* server = running.find(decision.backend, decision.server);
@@ -189,7 +200,8 @@ std::vector<PublishedCluster> publish_clusters(const Config& config, const Snaps
     }
     const Writing writing = look_at_writing(config.clusters[c], topology, decided.decisions[c], running);
     cluster.writer_in = writing.writer_in && writing.nobody_else;
-    // Waiting for the next writer is right while somebody can be heard; a pointsman that hears nobody cannot vouch for anything.
+    // Waiting for the next writer is right while somebody can be heard; a pointsman that hears nobody cannot vouch for
+    // anything.
     const bool waits = !topology.writer && anybody_answers(seen.clusters[c]);
     cluster.routes_right = confirmed && writing.nobody_else && (writing.writer_in || waits);
     clusters.push_back(std::move(cluster));

@@ -15,14 +15,14 @@ namespace controller {
 /// The socket that names this HAProxy: the stats socket, or the master socket without one.
 [[nodiscard]] const std::filesystem::path& steering_socket(const Config& config);
 
-/// A cluster's memory at the start: the one member that HAProxy has in is the writer, silent since now, or since what is remembered where that
-/// names the same. What is remembered alone makes nobody the writer: a failover may lie between.
+/// A cluster's memory at the start: the one member that HAProxy has in is the writer, silent since now, or since what is
+/// remembered where that names the same. What is remembered alone makes nobody the writer: a failover may lie between.
 [[nodiscard]] Memory first_memory(const ClusterConfig& cluster, const ClusterSnapshot& seen, const Remembered& remembered,
                                   const haproxy::Running& running, std::int64_t unix_now, Instant now);
 
 /// The other way round. `saved` is what was written last: an unchanged silence keeps its second.
-[[nodiscard]] Remembered to_remember(const Memories& memories, const Snapshot& seen, const Remembered& saved, std::int64_t unix_now,
-                                     Instant now);
+[[nodiscard]] Remembered to_remember(const Memories& memories, const Snapshot& seen, const Remembered& saved,
+                                     std::int64_t unix_now, Instant now);
 
 /// The board's start, from the configuration and what is remembered of names and addresses.
 [[nodiscard]] Snapshot first_snapshot(const Config& config, const Remembered& remembered);

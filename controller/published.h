@@ -17,13 +17,13 @@ namespace controller {
 struct PublishedServer {
   std::string backend;
   std::string server;
-  std::string address;     ///< "127.0.0.11:5432"; empty where HAProxy has none
-  std::string member;      ///< the member's name; empty: it is no member's
-  bool usable = false;     ///< HAProxy sends new connections to it
+  std::string address;  ///< "127.0.0.11:5432"; empty where HAProxy has none
+  std::string member;   ///< the member's name; empty: it is no member's
+  bool usable = false;  ///< HAProxy sends new connections to it
   bool backup = false;
-  std::string admin;       ///< "ready", "drain", "maint"
-  std::string operational; ///< "running", "stopped", "starting", "stopping"
-  std::string steering;    ///< "health" (a lease over HAProxy's own check) or "admin state"
+  std::string admin;        ///< "ready", "drain", "maint"
+  std::string operational;  ///< "running", "stopped", "starting", "stopping"
+  std::string steering;     ///< "health" (a lease over HAProxy's own check) or "admin state"
   unsigned sessions = 0;
   Place wanted = Place::leave;
   Reason reason = Reason::unseen;
@@ -48,26 +48,26 @@ struct PublishedCluster {
 /// Counted since the start.
 struct Counters {
   std::uint64_t rounds = 0;
-  std::map<std::string, std::uint64_t> commands_sent;      ///< by command: "health up", "state maint", "shutdown session"
-  std::map<std::string, std::uint64_t> commands_refused;   ///< the same words
-  std::map<std::string, std::uint64_t> reloads;            ///< by reason: "writer", "members", "worker", "reverted"
+  std::map<std::string, std::uint64_t> commands_sent;     ///< by command: "health up", "state maint", "shutdown session"
+  std::map<std::string, std::uint64_t> commands_refused;  ///< the same words
+  std::map<std::string, std::uint64_t> reloads;           ///< by reason: "writer", "members", "worker", "reverted"
   std::uint64_t reloads_failed = 0;
   std::uint64_t sessions_ended = 0;
   std::uint64_t fragment_writes = 0;
   std::uint64_t writer_changes = 0;
-  std::uint64_t foreign_restarts = 0;                      ///< HAProxy reloaded or restarted by somebody else
+  std::uint64_t foreign_restarts = 0;  ///< HAProxy reloaded or restarted by somebody else
   double round_seconds_sum = 0;
-  std::vector<std::uint64_t> round_seconds_buckets;        ///< one for each bound of kRoundBuckets and one more
+  std::vector<std::uint64_t> round_seconds_buckets;  ///< one for each bound of kRoundBuckets and one more
   friend bool operator==(const Counters&, const Counters&) = default;
 };
 inline constexpr double kRoundBuckets[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0};
 
 struct Published {
-  Instant at{};                       ///< end of the round
-  std::string version;                ///< of pointsman
-  std::string haproxy_error;          ///< why HAProxy could not be read or steered; empty: it could
+  Instant at{};               ///< end of the round
+  std::string version;        ///< of pointsman
+  std::string haproxy_error;  ///< why HAProxy could not be read or steered; empty: it could
   haproxy::Worker worker;
-  std::string method;                 ///< "runtime", "file"
+  std::string method;  ///< "runtime", "file"
   bool observe = false;
   std::vector<PublishedCluster> clusters;
   Counters counters;

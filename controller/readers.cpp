@@ -25,8 +25,8 @@ bool tells_replication_state(const std::string& version) {
 
 enum class Streams : std::uint8_t { yes, no, unknown };
 
-/// Before 3.0.4 only the upstream knows, whoever of the members that is. It names the replica by `application_name`, which Patroni sets to the
-/// member's name, and by address.
+/// Before 3.0.4 only the upstream knows, whoever of the members that is. It names the replica by `application_name`, which
+/// Patroni sets to the member's name, and by address.
 Streams streams_by_upstreams(const ClusterSnapshot& seen, const Sighting& replica, Duration timeout, Instant now) {
   if (replica.name.empty() && !replica.postgres) return Streams::unknown;
   bool everybody_told = true;
@@ -38,7 +38,8 @@ Streams streams_by_upstreams(const ClusterSnapshot& seen, const Sighting& replic
       continue;
     }
     for (const WalSender& sender : a->replication) {
-      const bool is_it = replica.name.empty() ? sender.client_addr == replica.postgres->ip : sender.application_name == replica.name;
+      const bool is_it =
+          replica.name.empty() ? sender.client_addr == replica.postgres->ip : sender.application_name == replica.name;
       if (is_it && sender.state == "streaming") return Streams::yes;
     }
   }

@@ -5,9 +5,9 @@
 
 namespace controller {
 
-/// Fills `read` and `lag_bytes` of the topology's members and returns the verdicts per backend (see Judgement::reads). `memory` is the
-/// judgement's own: its lag part is brought up to date.
-[[nodiscard]] std::vector<std::vector<Verdict>> judge_reads(const ClusterSnapshot& seen, const ClusterConfig& policy, Instant now,
-                                                            Topology& topology, Memory& memory);
+/// Fills `read` and `lag_bytes` of the topology's members and returns the verdicts per backend (see Judgement::reads). `memory`
+/// is the judgement's own: its lag part is brought up to date.
+[[nodiscard]] std::vector<std::vector<Verdict>> judge_reads(const ClusterSnapshot& seen, const ClusterConfig& policy,
+                                                            Instant now, Topology& topology, Memory& memory);
 
 }  // namespace controller

@@ -14,19 +14,21 @@ namespace {
 
 using haproxy::Command;
 
-/// A write backend of servers that stay as set, in which none takes connections: a switch was begun and not ended.
+/// A write backend of servers that stay as set, in which the writer takes no connections: a switch was not begun or not ended.
 bool switch_was_interrupted(const Loop::Preview& preview) {
   for (const haproxy::Backend& backend : preview.decided.desired) {
-    const haproxy::BackendState* state = preview.running.find(backend.name);
-    if (!backend.one_writer || state == nullptr || !haproxy::usable_servers(*state).empty()) continue;
+    if (!backend.one_writer) continue;
     for (const haproxy::DesiredServer& server : backend.servers) {
-      if (server.steering == haproxy::Steering::admin && server.want == haproxy::Want::in) return true;
+      if (server.steering != haproxy::Steering::admin || server.want != haproxy::Want::in) continue;
+      const haproxy::Server* found = preview.running.find(backend.name, server.name);
+      if (found != nullptr && !found->usable() && preview.decided.memories.ours.contains({backend.name, server.name})) return true;
     }
   }
   return false;
 }
 
-/// The commands that give back every drain, and every maint but those that keep servers of the second kind apart (`all`: those too).
+/// The commands that give back every drain, and every maint but those that keep servers of the second kind apart (`all`: those
+/// too).
 std::vector<haproxy::Step> give_back(const Loop::Preview& preview, bool all) {
   std::vector<haproxy::Step> steps;
   for (const haproxy::Backend& backend : preview.decided.desired) {
@@ -46,6 +48,19 @@ std::vector<haproxy::Step> give_back(const Loop::Preview& preview, bool all) {
     }
   }
   return steps;
+}
+
+/// The servers whose maint is ours and is not given back.
+std::string what_stays(const Loop::Preview& preview, bool all) {
+  std::string names;
+  for (const haproxy::Backend& backend : preview.decided.desired) {
+    for (const haproxy::DesiredServer& wanted : backend.servers) {
+      const haproxy::Server* server = preview.running.find(backend.name, wanted.name);
+      if (all || server == nullptr || !server->in_maint() || wanted.steering != haproxy::Steering::admin) continue;
+      if (preview.decided.memories.ours.contains({backend.name, wanted.name})) names += " " + backend.name + "/" + wanted.name;
+    }
+  }
+  return names;
 }
 
 int release(Session& session, bool all) {
@@ -68,7 +83,11 @@ int release(Session& session, bool all) {
   haproxy::Plan plan;
   plan.reads = give_back(*preview, all);
   for (const haproxy::Step& step : plan.reads) fmt::print("{}\n", step.line());
-  if (plan.reads.empty()) fmt::print("nothing is held\n");
+  if (const std::string kept = what_stays(*preview, all); !kept.empty()) {
+    fmt::print("in maint as set, since their own checks cannot tell roles (--all frees them):{}\n", kept);
+  } else if (plan.reads.empty()) {
+    fmt::print("nothing is held\n");
+  }
   haproxy::World world{session.socket, [] { return haproxy::BootClock::now(); }, [](std::chrono::milliseconds) {}};
   const auto steered = haproxy::apply(plan, preview->running, world, haproxy::BootClock::now() + kStalePlan);
   for (const std::string& trouble : steered.troubles) spdlog::error("{}", trouble);

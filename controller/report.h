@@ -32,25 +32,25 @@ struct WalSender {
 
 /// The answer to `GET /primary`: the code tells of the lock, the body of PostgreSQL.
 struct Answer {
-  int code = 0;                                      ///< 200: believes to hold the leader lock
+  int code = 0;  ///< 200: believes to hold the leader lock
   Role role = Role::other;
   State state = State::other;
-  std::optional<std::uint32_t> timeline;             ///< null or missing: not known, which is not wrong
-  std::optional<std::uint64_t> location;             ///< a primary's position, bytes
-  std::optional<std::uint64_t> received, replayed;   ///< a replica's
-  std::string postmaster_start_time;                 ///< as sent; changes with every start of PostgreSQL; empty: not told
-  std::optional<std::string> replication_state;      ///< since 3.0.4: "streaming", "in archive recovery"
+  std::optional<std::uint32_t> timeline;            ///< null or missing: not known, which is not wrong
+  std::optional<std::uint64_t> location;            ///< a primary's position, bytes
+  std::optional<std::uint64_t> received, replayed;  ///< a replica's
+  std::string postmaster_start_time;                ///< as sent; changes with every start of PostgreSQL; empty: not told
+  std::optional<std::string> replication_state;     ///< since 3.0.4: "streaming", "in archive recovery"
   std::vector<WalSender> replication;
   bool pause = false;
   bool cluster_unlocked = false;
-  bool failsafe = false;                             ///< failsafe_mode_is_active
-  bool noloadbalance = false;                        ///< tag, true
-  std::optional<std::int64_t> dcs_last_seen;         ///< Unix seconds of the member's clock
-  std::optional<std::int64_t> date;                  ///< the answer's Date header, Unix seconds of the same clock
-  std::string system_identifier;                     ///< digits; empty: not told (while a replica is made)
+  bool failsafe = false;                      ///< failsafe_mode_is_active
+  bool noloadbalance = false;                 ///< tag, true
+  std::optional<std::int64_t> dcs_last_seen;  ///< Unix seconds of the member's clock
+  std::optional<std::int64_t> date;           ///< the answer's Date header, Unix seconds of the same clock
+  std::string system_identifier;              ///< digits; empty: not told (while a replica is made)
   std::string scope;
-  std::string name;                                  ///< since 3.2.0; empty before
-  std::string version;                               ///< "3.0.2"
+  std::string name;     ///< since 3.2.0; empty before
+  std::string version;  ///< "3.0.2"
   friend bool operator==(const Answer&, const Answer&) = default;
 };
 
@@ -77,9 +77,9 @@ struct MemberReport {
 /// An entry of `/cluster`. Hearsay: good for names and addresses, never for who is the writer.
 struct ListedMember {
   std::string name;
-  std::string api_host;                     ///< from api_url
+  std::string api_host;  ///< from api_url
   std::uint16_t api_port = 0;
-  std::string host;                         ///< PostgreSQL's connect_address; empty where it published none
+  std::string host;  ///< PostgreSQL's connect_address; empty where it published none
   std::uint16_t port = 0;
   bool leader = false;
   friend bool operator==(const ListedMember&, const ListedMember&) = default;

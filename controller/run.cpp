@@ -63,7 +63,8 @@ class Daemon {
   }
 
   void run() {
-    for (const Finding& finding : examine_haproxy(*session_)) finding.error ? spdlog::error("{}", finding.text) : spdlog::warn("{}", finding.text);
+    for (const Finding& finding : examine_haproxy(*session_))
+      finding.error ? spdlog::error("{}", finding.text) : spdlog::warn("{}", finding.text);
     Snapshot seen = session_->board.snapshot();
     for (Instant posted{}; g_stop == 0;) {
       if (g_reload != 0) {

@@ -38,13 +38,16 @@ bool is_complete(const ClusterSnapshot& cluster) {
   const auto& members = cluster.members;
   const bool all = std::all_of(members.begin(), members.end(), [](const Sighting& m) { return m.answer || m.silence; });
   const bool any_answer = std::any_of(members.begin(), members.end(), [](const Sighting& m) { return m.answer.has_value(); });
-  const bool any_address = std::any_of(members.begin(), members.end(), [](const Sighting& m) { return !m.postgres_host.empty(); });
+  const bool any_address =
+      std::any_of(members.begin(), members.end(), [](const Sighting& m) { return !m.postgres_host.empty(); });
   return all && (!any_answer || any_address);
 }
 
 }  // namespace
 
-std::int64_t unix_seconds() { return std::time(nullptr); }
+std::int64_t unix_seconds() {
+  return std::time(nullptr);
+}
 
 int print_complaints(const std::vector<Complaint>& complaints) {
   for (const Complaint& complaint : complaints) fmt::print(stderr, "{}\n", complaint.text());
@@ -59,7 +62,8 @@ Session::Session(Config configuration)
       board(first_snapshot(config, remembered)),
       poller(config.clusters, board, knows_addresses(board.snapshot())),
       loop(config, kVersion,
-           {{socket, [] { return haproxy::BootClock::now(); }, [](std::chrono::milliseconds t) { std::this_thread::sleep_for(t); }},
+           {{socket, [] { return haproxy::BootClock::now(); },
+             [](std::chrono::milliseconds t) { std::this_thread::sleep_for(t); }},
             files,
             reload,
             unix_seconds},

@@ -23,8 +23,8 @@ class Session {
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
-  /// Waits until every member has answered or failed, and, where somebody answered, some address is known; `poll.timeout` (the longest of
-  /// the clusters') at most.
+  /// Waits until every member has answered or failed, and, where somebody answered, some address is known; `poll.timeout` (the
+  /// longest of the clusters') at most.
   void await_first_answers();
   Outcome round() { return loop.round(board.snapshot()); }
 

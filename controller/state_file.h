@@ -18,17 +18,17 @@ namespace controller {
 struct RememberedMember {
   std::string url;
   std::string name;
-  std::string host;          ///< PostgreSQL's, as written in /cluster
+  std::string host;  ///< PostgreSQL's, as written in /cluster
   std::uint16_t port = 0;
   friend bool operator==(const RememberedMember&, const RememberedMember&) = default;
 };
 
 struct RememberedCluster {
   std::string scope;
-  std::string holder;              ///< URL of the last accepted writer
+  std::string holder;  ///< URL of the last accepted writer
   std::string system_identifier;
   std::uint32_t timeline = 0;
-  std::int64_t silent_since = 0;   ///< Unix seconds; 0: it was not silent
+  std::int64_t silent_since = 0;  ///< Unix seconds; 0: it was not silent
   int ttl = 30;
   int loop_wait = 10;
   std::vector<RememberedMember> members;
@@ -38,7 +38,7 @@ struct RememberedCluster {
 struct Remembered {
   /// Admin states that pointsman set, valid for this worker only: a reload or restart of HAProxy wipes them.
   haproxy::Worker worker;
-  std::set<std::pair<std::string, std::string>> ours;            ///< backend, server
+  std::set<std::pair<std::string, std::string>> ours;  ///< backend, server
   std::vector<RememberedCluster> clusters;
   friend bool operator==(const Remembered&, const Remembered&) = default;
 };

@@ -13,34 +13,34 @@ namespace controller {
 /// Every reason there is. A verdict carries exactly one; the words are part of the interface (logs, metrics, JSON).
 enum class Reason : std::uint8_t {
   // taking writes
-  claims_writer,        ///< 200, role primary, state running, fresh
-  kept_locked,          ///< silent; another member sees the cluster locked
-  kept_paused,          ///< silent; another member reports pause and streams from it
-  kept_silent,          ///< silent for less than keep_silent
-  holding,              ///< denies softly (state unknown, or lock lost with PostgreSQL running): left as it is, up to 1 s
+  claims_writer,  ///< 200, role primary, state running, fresh
+  kept_locked,    ///< silent; another member sees the cluster locked
+  kept_paused,    ///< silent; another member reports pause and streams from it
+  kept_silent,    ///< silent for less than keep_silent
+  holding,        ///< denies softly (state unknown, or lock lost with PostgreSQL running): left as it is, up to 1 s
   // not taking writes
-  other_is_writer,      ///< somebody else is
-  not_running,          ///< state is not running
-  not_primary,          ///< role is not primary
-  lock_lost,            ///< 503 with role primary for longer than a hold
-  disputed,             ///< two claim, and nothing settles it
-  promoting,            ///< has the lock, is not yet writable
-  wrong_scope,          ///< answers for another cluster
-  wrong_system,         ///< another system identifier
-  no_claim,             ///< answered, and does not claim to be the writer
+  other_is_writer,  ///< somebody else is
+  not_running,      ///< state is not running
+  not_primary,      ///< role is not primary
+  lock_lost,        ///< 503 with role primary for longer than a hold
+  disputed,         ///< two claim, and nothing settles it
+  promoting,        ///< has the lock, is not yet writable
+  wrong_scope,      ///< answers for another cluster
+  wrong_system,     ///< another system identifier
+  no_claim,         ///< answered, and does not claim to be the writer
   // neither asserted nor removed
-  let_go,               ///< silent for too long: left to HAProxy's own check
-  silent,               ///< no answer (reads, and members that were never the writer)
-  unseen,               ///< not asked yet
+  let_go,  ///< silent for too long: left to HAProxy's own check
+  silent,  ///< no answer (reads, and members that were never the writer)
+  unseen,  ///< not asked yet
   // taking reads
-  reads,                ///< a running replica
-  fallback,             ///< the writer, since no reader is left
+  reads,     ///< a running replica
+  fallback,  ///< the writer, since no reader is left
   // not taking reads
   not_replica,
   noloadbalance,
   wrong_timeline,
   not_streaming,
-  lagging,              ///< drained, not ended
+  lagging,  ///< drained, not ended
   // a server that is no member's, or is in somebody's hand
   no_member,
   operators_hand,
@@ -60,9 +60,9 @@ struct Verdict {
 
 struct MemberVerdict {
   std::string url;
-  std::string name;      ///< for people; the URL's host where no name is known
+  std::string name;  ///< for people; the URL's host where no name is known
   Verdict write;
-  Verdict read;          ///< for `serves: replica` without a lag bound; bounds are each backend's own
+  Verdict read;  ///< for `serves: replica` without a lag bound; bounds are each backend's own
   std::optional<std::uint64_t> lag_bytes;
   friend bool operator==(const MemberVerdict&, const MemberVerdict&) = default;
 };

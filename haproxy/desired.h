@@ -7,13 +7,13 @@
 
 namespace haproxy {
 
-/// What is wanted of a server: `in` takes new connections, `out` takes none and its sessions are ended, `drain` takes none and its
-/// sessions finish, `leave` is nobody's wish: whatever HAProxy's own check says.
+/// What is wanted of a server: `in` takes new connections, `out` takes none and its sessions are ended, `drain` takes none and
+/// its sessions finish, `leave` is nobody's wish: whatever HAProxy's own check says.
 enum class Want : std::uint8_t { in, out, drain, leave };
 [[nodiscard]] const char* word(Want want);
 
-/// By what a server is steered. `health`: its own check tells roles apart, so forcing its health is a lease that expires alone once it is
-/// no longer renewed. `admin`: no check, or one that cannot tell roles, so its admin state is set and stays as set.
+/// By what a server is steered. `health`: its own check tells roles apart, so forcing its health is a lease that expires alone
+/// once it is no longer renewed. `admin`: no check, or one that cannot tell roles, so its admin state is set and stays as set.
 enum class Steering : std::uint8_t { health, admin };
 [[nodiscard]] const char* word(Steering steering);
 
@@ -29,7 +29,7 @@ struct DesiredServer {
 
 struct Backend {
   std::string name;
-  bool one_writer = false;  ///< never two usable servers, and old out before new in
+  bool one_writer = false;             ///< never two usable servers, and old out before new in
   std::vector<DesiredServer> servers;  ///< only those that are to be steered; others are the user's own
   friend bool operator==(const Backend&, const Backend&) = default;
 };

@@ -2,10 +2,12 @@
 // From what is to what should be: the commands, in an order in which every prefix is safe. Pure.
 //
 // Sources (HAProxy 2.6.12 unless said):
-//  - `health down` holds a checked server out until `rise` good checks, `health up` holds it in until `fall` failed ones: with 2 or
+//  - `health down` holds a checked server out until `rise` good checks, `health up` holds it in until `fall` failed ones: with
+//  2 or
 //    more of them, renewing it whenever the health counter moves keeps it without a break. With `rise 1` nothing is seen to
 //    move before the flip.
-//  - `state maint` then `state ready` makes a checked server UP at once; `state ready; health down` let connections through in 1 of
+//  - `state maint` then `state ready` makes a checked server UP at once; `state ready; health down` let connections through in
+//  1 of
 //    300; `state drain; health down; state ready` in 0 of 300.
 //  - `health stopping` leaks: each good check turns it back.
 //  - A batch is not atomic towards traffic: `ready new; maint old` lets both take connections in between.
@@ -46,23 +48,25 @@ struct Fence {
 using ServerName = std::pair<std::string, std::string>;
 
 struct Plan {
-  std::vector<Step> out;           ///< 1. write backends: old out
-  std::vector<Fence> fences;       ///< 2. its sessions ended
-  std::vector<Step> in;            ///< 3. write backends: new in
-  std::vector<Step> reads;         ///< 4. read backends: new in before old out
-  std::vector<Fence> read_fences;  ///< 5. sessions of those that are out ended, of drained ones not
+  std::vector<Step> out;              ///< 1. write backends: old out
+  std::vector<Fence> fences;          ///< 2. its sessions ended
+  std::vector<Step> in;               ///< 3. write backends: new in
+  std::vector<Step> reads;            ///< 4. read backends: new in before old out
+  std::vector<Fence> read_fences;     ///< 5. sessions of those that are out ended, of drained ones not
   std::vector<ServerName> operators;  ///< in maint or drain by somebody else's hand: left alone
-  std::set<ServerName> ours;  ///< whose maint or drain is ours once all is carried out
+  std::set<ServerName> ours;          ///< whose maint or drain is ours once all is carried out
 
-  [[nodiscard]] bool nothing_to_send() const { return out.empty() && in.empty() && reads.empty() && fences.empty() && read_fences.empty(); }
+  [[nodiscard]] bool nothing_to_send() const {
+    return out.empty() && in.empty() && reads.empty() && fences.empty() && read_fences.empty();
+  }
   friend bool operator==(const Plan&, const Plan&) = default;
 };
 
 /// `ours`: the servers of this worker whose maint or drain was set by us. A server that HAProxy lacks is passed over.
 [[nodiscard]] Plan diff(const std::vector<Backend>& desired, const Running& running, const std::set<ServerName>& ours);
 
-/// Where a plan's commands land: `running` with each carried out in order, sessions of fenced servers ended. HAProxy's own checks do
-/// not run meanwhile.
+/// Where a plan's commands land: `running` with each carried out in order, sessions of fenced servers ended. HAProxy's own
+/// checks do not run meanwhile.
 [[nodiscard]] Running after(const Plan& plan, const Running& running);
 /// One command's effect on a server.
 void carry_out(Command command, Server& server);

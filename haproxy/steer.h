@@ -28,10 +28,10 @@ inline constexpr std::chrono::milliseconds kFenceWait{200};
 
 /// What came of a plan.
 struct Steered {
-  bool confirmed = false;  ///< re-read, and every server is as usable as it was meant to be
-  Running running;         ///< as re-read; as before where it could not be
-  std::vector<std::string> troubles;             ///< one line each: refused commands, what did not come true
-  std::map<std::string, unsigned> sent;          ///< by command word
+  bool confirmed = false;                ///< re-read, and every server is as usable as it was meant to be
+  Running running;                       ///< as re-read; as before where it could not be
+  std::vector<std::string> troubles;     ///< one line each: refused commands, what did not come true
+  std::map<std::string, unsigned> sent;  ///< by command word
   std::map<std::string, unsigned> refused;
   unsigned sessions_ended = 0;
 };
@@ -39,16 +39,16 @@ struct Steered {
 /// Reads what HAProxy is doing now.
 [[nodiscard]] Result<Running> look(Talk& talk);
 
-/// Sends the plan in its order. The old writers' exit is confirmed by re-reading before a new one goes in: where one is still usable, its
-/// backend's `in` steps are not sent. Where no session has to be ended, the whole switch goes in one line, since a batch takes
-/// microseconds and clients between two lines would be refused. Sessions that do not end within kFenceWait are a trouble, not a
-/// reason to wait longer. Blocks for kFenceWait and some exchanges at most.
-/// Where `not_after` is over before the first command, nothing is sent.
+/// Sends the plan in its order. The old writers' exit is confirmed by re-reading before a new one goes in: where one is still
+/// usable, its backend's `in` steps are not sent. Where no session has to be ended, the whole switch goes in one line, since a
+/// batch takes microseconds and clients between two lines would be refused. Sessions that do not end within kFenceWait are a
+/// trouble, not a reason to wait longer. Blocks for kFenceWait and some exchanges at most. Where `not_after` is over before the
+/// first command, nothing is sent.
 [[nodiscard]] Steered apply(const Plan& plan, const Running& running, World& world, Instant not_after);
 
 /// Ends the established sessions of `fences` on one process, by `show sess` and `shutdown session`: unlike `shutdown sessions
-/// server`, that works on old workers too, and never touches a session that is still connecting (3.0.11 leaks it for ever). Says how
-/// many were told to end.
+/// server`, that works on old workers too, and never touches a session that is still connecting (3.0.11 leaks it for ever).
+/// Says how many were told to end.
 [[nodiscard]] Result<unsigned> end_sessions(const std::vector<Fence>& fences, To to, Talk& talk);
 
 /// The processes that earlier reloads left behind, from `show proc`; needs the master socket.

@@ -15,9 +15,9 @@ struct To {
   Kind kind = Kind::worker;
   int pid = 0;  ///< of the old worker
 
-  static To worker() { return {}; }                                ///< the serving worker
-  static To old_worker(int pid) { return {Kind::old_worker, pid}; } ///< `@!PID` on the master socket
-  static To master() { return {Kind::master, 0}; }                  ///< the master itself
+  static To worker() { return {}; }                                  ///< the serving worker
+  static To old_worker(int pid) { return {Kind::old_worker, pid}; }  ///< `@!PID` on the master socket
+  static To master() { return {Kind::master, 0}; }                   ///< the master itself
 };
 
 class Talk {

@@ -32,7 +32,10 @@ std::vector<std::string> split(const std::string& line) {
 haproxy::Result<std::string> FakeHaproxy::ask(haproxy::To to, std::string_view line, std::chrono::milliseconds within) {
   ++exchanges;
   if (fail_at == exchanges) return haproxy::fail("talk to", "the fake", fmt::format("no answer within {} ms", within.count()));
-  if (to.kind == haproxy::To::Kind::master) return std::string("#<PID> <type> <reloads> <uptime> <version>\n1 master 0 [failed: 0] 0d 2.6.12\n# workers\n2 worker 0 0d 2.6.12\n# old workers\n# programs\n\n");
+  if (to.kind == haproxy::To::Kind::master)
+    return std::string(
+        "#<PID> <type> <reloads> <uptime> <version>\n1 master 0 [failed: 0] 0d 2.6.12\n# workers\n2 worker 0 0d 2.6.12\n# old "
+        "workers\n# programs\n\n");
   std::string reply;
   for (const std::string& command : split(std::string(line))) reply += answer(command);
   return reply;
@@ -73,8 +76,9 @@ std::string FakeHaproxy::answer(const std::string& command) {
         const auto at = connecting.find({backend.name, s.name});
         const unsigned opening = at == connecting.end() ? 0 : at->second;
         for (unsigned i = 0; i < s.sessions; ++i)
-          text += fmt::format("0x{}{}{}: proto=tcpv4 src=127.0.0.1:5 fe=fe be={} srv={} ts=00 scf=[8,0h,fd=1] scb=[{},1h,fd=2] exp=1s\n",
-                              backend.name == running.backends.front().name ? "a" : "b", s.id, i, backend.name, s.name, i < opening ? 5 : 8);
+          text += fmt::format(
+              "0x{}{}{}: proto=tcpv4 src=127.0.0.1:5 fe=fe be={} srv={} ts=00 scf=[8,0h,fd=1] scb=[{},1h,fd=2] exp=1s\n",
+              backend.name == running.backends.front().name ? "a" : "b", s.id, i, backend.name, s.name, i < opening ? 5 : 8);
       }
     }
     return text + "\n";
@@ -96,7 +100,8 @@ std::string FakeHaproxy::set_server(const std::string& command) {
   for (auto& backend : running.backends) {
     for (auto& s : backend.servers) {
       using haproxy::Command;
-      for (const Command c : {Command::health_up, Command::health_down, Command::state_ready, Command::state_drain, Command::state_maint}) {
+      for (const Command c :
+           {Command::health_up, Command::health_down, Command::state_ready, Command::state_drain, Command::state_maint}) {
         if (command != haproxy::Step{backend.name, s.name, c, ""}.line()) continue;
         haproxy::carry_out(c, s);
         commands.push_back(command.substr(std::string("set server ").size()));
@@ -114,15 +119,18 @@ std::string FakeHaproxy::look(const std::string& what) const {
                        running.worker.pid, running.worker.stopping ? 1 : 0, running.worker.start_time_sec);
   if (what.starts_with("show servers state")) {
     std::string text =
-        "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change "
-        "srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn "
+        "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight "
+        "srv_time_since_last_change "
+        "srv_check_status srv_check_result srv_check_health srv_check_state srv_agent_state bk_f_forced_id srv_f_forced_id "
+        "srv_fqdn "
         "srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr srv_agent_addr srv_agent_port\n";
     int id = 2;
     for (const auto& backend : running.backends) {
       for (const auto& s : backend.servers)
-        text += fmt::format("{} {} {} {} {} {} {} {} 1 4 {} {} {} {} 0 0 0 - {} - 0 {} - - 0\n", id, backend.name, s.id, s.name, s.ip,
-                            static_cast<int>(s.op_state), s.admin_state, s.weight, s.check.status, s.check.result, s.check.health,
-                            s.check.enabled ? (s.in_maint() ? 14 : 6) : 0, s.port, s.check.port == s.port ? 0 : s.check.port);
+        text += fmt::format("{} {} {} {} {} {} {} {} 1 4 {} {} {} {} 0 0 0 - {} - 0 {} - - 0\n", id, backend.name, s.id, s.name,
+                            s.ip, static_cast<int>(s.op_state), s.admin_state, s.weight, s.check.status, s.check.result,
+                            s.check.health, s.check.enabled ? (s.in_maint() ? 14 : 6) : 0, s.port,
+                            s.check.port == s.port ? 0 : s.check.port);
       ++id;
     }
     return text + "\n";

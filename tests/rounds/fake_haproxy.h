@@ -15,12 +15,12 @@ namespace rounds {
 class FakeHaproxy final : public haproxy::Talk {
  public:
   haproxy::Running running;
-  std::vector<std::string> commands;  ///< state commands and session shutdowns, as carried out
+  std::vector<std::string> commands;                   ///< state commands and session shutdowns, as carried out
   std::map<haproxy::ServerName, unsigned> connecting;  ///< sessions that are not established yet; in `sessions` too
   int exchanges = 0;
-  std::optional<int> fail_at;         ///< this exchange, counted from 1, gets no answer; what it asked for is not done
+  std::optional<int> fail_at;  ///< this exchange, counted from 1, gets no answer; what it asked for is not done
   std::function<bool(const std::string&)> refuse;  ///< commands that are refused with "Permission denied"
-  std::function<void()> after_each;   ///< called after each command that was carried out
+  std::function<void()> after_each;                ///< called after each command that was carried out
 
   haproxy::Result<std::string> ask(haproxy::To to, std::string_view line, std::chrono::milliseconds within) override;
 

@@ -144,7 +144,9 @@ struct World {
     return loop->round(seen);
   }
   std::vector<std::string> sent() { return std::exchange(fake.commands, {}); }
-  std::vector<std::string> usable(std::size_t backend = 0) const { return haproxy::usable_servers(fake.running.backends[backend]); }
+  std::vector<std::string> usable(std::size_t backend = 0) const {
+    return haproxy::usable_servers(fake.running.backends[backend]);
+  }
   void use_fragment(Method method) {
     config.haproxy.method = method;
     config.haproxy.fragment = "/etc/haproxy/conf.d/pg_backends.cfg";

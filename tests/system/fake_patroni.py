@@ -48,6 +48,8 @@ class Server:
             self.connections.discard(connection)
 
     def close(self):
+        if self.listener.fileno() < 0:
+            return
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for connection in list(self.connections):

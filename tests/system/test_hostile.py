@@ -45,6 +45,7 @@ CASES = {
     "a header that never ends": for_ever(head()[:-2], b"X-Evil: 6.6.6.6\r\n" * 1000),
     "a header line that never ends": for_ever(head()[:-2] + b"X-Evil: ", b"x" * 65536),
     "a header that drips": for_ever(head()[:-2] + b"X-Evil: ", b"x", 0.02),
+    "a status line that drips": for_ever(b"HTTP/1.0 503 ", b"evil ", 0.05),
     "JSON a thousand deep": sends(head(), b'{"evil": ', b"[" * 1000, b"]" * 1000, b"}"),
     "JSON 200,000 deep": sends(head(), b'{"evil": ', b"[" * 200_000, b"]" * 200_000, b"}"),
     "invalid UTF-8": sends(head(503), GOOD, b', "evil": "\xff\xfe\xc3("}'),

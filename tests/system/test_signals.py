@@ -64,7 +64,7 @@ def test_a_member_that_hangs_does_not_keep_the_watchdog_waiting(notified):
         member.tricks["/primary"] = lambda connection, member: connection.recv(1)
     known = len(notified.told())
     time.sleep(1.0)
-    assert notified.told()[known:].count("WATCHDOG=1") >= 10
+    assert notified.told()[known:].count("WATCHDOG=1") >= 2
 
 
 def test_a_good_new_configuration_is_taken(make_rig):
@@ -132,7 +132,7 @@ def test_it_ends_quickly_with_0(make_rig, work, number):
     elif work == "HAProxy hangs":
         os.kill(rig.haproxy.pid(), signal.SIGSTOP)
     elif work == "a switch":
-        rig.recorder.before = lambda line: "set server" in line and rig.pointsman.process.send_signal(number)
+        rig.recorder.before = lambda line: "pg_primary/pg2 health up" in line and rig.pointsman.process.send_signal(number)
         rig.cluster.switch("pg2")
         wait_until(lambda: not rig.pointsman.running(), 5, "the signal came in the middle of the switch")
     begin = time.monotonic()
@@ -142,4 +142,4 @@ def test_it_ends_quickly_with_0(make_rig, work, number):
     assert time.monotonic() - begin < 1.5
     assert rig.log_lines("stopped")
     if work == "a switch":
-        assert rig.steered()  # the round was finished
+        assert rig.haproxy.usable("pg_primary") == {"pg2"}  # the round was finished

@@ -98,6 +98,9 @@ TEST_CASE("bad answers are counted, other silence is not") {
   board.put(0, 1, silent(2, Failure::timed_out), "");
   board.put(0, 1, silent(3, Failure::bad_answer), "");
   CHECK(board.snapshot().clusters[0].refused == 2);
+  board.put_refusal(0);
+  board.put_refusal(7);
+  CHECK(board.snapshot().clusters[0].refused == 3);
 }
 
 TEST_CASE("/cluster fills names and addresses by the API's address and port") {

@@ -14,7 +14,9 @@ using namespace controller;
 
 inline const Instant kStart{std::chrono::hours(1)};
 
-inline std::string url(std::size_t member) { return "http://127.0.0.1" + std::to_string(member + 1) + ":8008"; }
+inline std::string url(std::size_t member) {
+  return "http://127.0.0.1" + std::to_string(member + 1) + ":8008";
+}
 
 /// Three members that nobody has asked yet; addresses known.
 inline ClusterSnapshot three() {

@@ -24,6 +24,7 @@ std::set<std::string> lines_of(const std::string& text) {
 TEST_CASE("every value that is published has its metric") {
   auto published = sample::published();
   published.clusters[0].topology.alarms = {"one"};
+  published.clusters[0].bad_answers = 4;
   published.counters.foreign_restarts = 9;
   const auto lines = lines_of(metrics_text(published, at(0)));
   for (const char* line : {
@@ -43,6 +44,7 @@ TEST_CASE("every value that is published has its metric") {
            R"(pointsman_writer_state{scope="main",state="disputed"} 0)",
            R"(pointsman_routes_right{scope="main"} 1)",
            R"(pointsman_writer_in{scope="main"} 1)",
+           R"(pointsman_bad_answers_total{scope="main"} 4)",
            R"(pointsman_alarms{scope="main"} 1)",
            R"(pointsman_servers{scope="main",backend="pg_primary",in="false",reason="other_is_writer"} 1)",
            R"(pointsman_servers{scope="main",backend="pg_primary",in="true",reason="claims_writer"} 1)",

@@ -16,10 +16,16 @@ Server server(const std::string& name, OperationalState op_state, int health, un
   s.check = {true, 15, 3, health, 2, 3, 8008};
   return s;
 }
-Server up(const std::string& name) { return server(name, OperationalState::running, 4); }
-Server down(const std::string& name) { return server(name, OperationalState::stopped, 0); }
+Server up(const std::string& name) {
+  return server(name, OperationalState::running, 4);
+}
+Server down(const std::string& name) {
+  return server(name, OperationalState::stopped, 0);
+}
 
-Running running(std::vector<Server> servers) { return {{1, 1, false, "2.6.12"}, {{"pg", std::move(servers)}}}; }
+Running running(std::vector<Server> servers) {
+  return {{1, 1, false, "2.6.12"}, {{"pg", std::move(servers)}}};
+}
 
 std::vector<std::string> lines(const std::vector<Step>& steps) {
   std::vector<std::string> text;
@@ -28,7 +34,9 @@ std::vector<std::string> lines(const std::vector<Step>& steps) {
 }
 using Lines = std::vector<std::string>;
 
-Backend backend(std::vector<DesiredServer> servers, bool one_writer = true) { return {"pg", one_writer, std::move(servers)}; }
+Backend backend(std::vector<DesiredServer> servers, bool one_writer = true) {
+  return {"pg", one_writer, std::move(servers)};
+}
 DesiredServer want(const std::string& name, Want want, Steering steering = Steering::health) {
   return {name, want, steering, false, "because"};
 }
@@ -70,7 +78,8 @@ TEST_CASE("a maint or drain of somebody else's hand is left alone") {
   const Want wish = GENERATE(Want::in, Want::out, Want::drain, Want::leave);
   const Steering steering = GENERATE(Steering::health, Steering::admin);
   INFO("admin state " << state << ", want " << word(wish) << " by " << word(steering));
-  const auto plan = diff({backend({want("a", wish, steering)})}, running({server("a", OperationalState::stopped, 0, state)}), {});
+  const auto plan =
+      diff({backend({want("a", wish, steering)})}, running({server("a", OperationalState::stopped, 0, state)}), {});
   CHECK(plan.nothing_to_send());
   CHECK(plan.operators == std::vector<ServerName>{{"pg", "a"}});
   CHECK(plan.ours.empty());
@@ -91,8 +100,7 @@ TEST_CASE("with rise 1 forced health is no lease: maint while the check would pa
   CHECK(lines(away.out) == Lines{"set server pg/a state maint"});
   out.check_keeps_out = true;
   const auto back = diff({backend({out})}, after(away, running({s})), away.ours);
-  CHECK(lines(back.out) ==
-        Lines{"set server pg/a state drain", "set server pg/a health down", "set server pg/a state ready"});
+  CHECK(lines(back.out) == Lines{"set server pg/a state drain", "set server pg/a health down", "set server pg/a state ready"});
   CHECK(back.ours.empty());
 }
 
@@ -103,8 +111,7 @@ TEST_CASE("in a read backend the new ones go in before the old ones out, and a d
   gone.sessions = 2;
   const auto plan = diff({backend({want("a", Want::in), want("b", Want::drain), want("c", Want::out)}, false)},
                          running({down("a"), lagging, gone}), {});
-  CHECK(lines(plan.reads) ==
-        Lines{"set server pg/a health up", "set server pg/b state drain", "set server pg/c health down"});
+  CHECK(lines(plan.reads) == Lines{"set server pg/a health up", "set server pg/b state drain", "set server pg/c health down"});
   CHECK(plan.fences.empty());
   CHECK(plan.read_fences == std::vector<Fence>{{"pg", "c", "because"}});
   CHECK(plan.ours == std::set<ServerName>{{"pg", "b"}});
@@ -178,7 +185,8 @@ bool holds_what_was_wanted(const World& world, const Running& then) {
     const bool theirs = (before.in_maint() || before.in_drain()) && !world.ours.contains({"pg", wanted.name});
     const Server& s = *then.find("pg", wanted.name);
     if (theirs && !(s == before)) return false;
-    const bool own_check_says_no = wanted.steering == Steering::admin && !before.in_maint() && before.op_state == OperationalState::stopped;
+    const bool own_check_says_no =
+        wanted.steering == Steering::admin && !before.in_maint() && before.op_state == OperationalState::stopped;
     if (!theirs && wanted.want == Want::in && !s.usable() && !own_check_says_no) return false;
     if (!theirs && wanted.want == Want::out && s.usable()) return false;
   }
@@ -236,13 +244,14 @@ TEST_CASE("in every small world every prefix of the plan keeps one writer, and e
                 if (b_ours) world.ours.insert({"pg", "b"});
                 if (c_ours) world.ours.insert({"pg", "c"});
                 for (int i = 0; i < 3; ++i) {
-                  world.desired.front().servers.push_back(
-                      {std::string(1, static_cast<char>('a' + i)), i == writer ? Want::in : Want::out, steering, keeps_out, "because"});
+                  world.desired.front().servers.push_back({std::string(1, static_cast<char>('a' + i)),
+                                                           i == writer ? Want::in : Want::out, steering, keeps_out, "because"});
                 }
                 const std::string fault = find_fault(world);
                 if (!fault.empty()) {
                   INFO("rise " << rise << ", writer " << writer << ", a " << a.admin_state << (a_ours ? " ours" : "") << ", b "
-                               << b.admin_state << (b_ours ? " ours" : "") << ", c " << c.admin_state << (c_ours ? " ours" : ""));
+                               << b.admin_state << (b_ours ? " ours" : "") << ", c " << c.admin_state
+                               << (c_ours ? " ours" : ""));
                   INFO("by " << word(steering) << ", check keeps out " << keeps_out);
                   REQUIRE(fault == "");
                 }
