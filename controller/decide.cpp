@@ -6,6 +6,9 @@
 namespace controller {
 namespace {
 
+/// srv_admin_state's bit for `disabled` in the file.
+constexpr unsigned kAdminByFile = 0x04;
+
 /// What a member is to HAProxy: a name, and PostgreSQL's address.
 struct Identity {
   std::string name;
@@ -52,11 +55,25 @@ std::vector<std::pair<std::size_t, bool>> order_readers(const std::vector<Verdic
       if (rank_reader(verdicts[i], writer == i, fallback) == rank) order.emplace_back(i, backup);
     }
   };
-  add(Rank::reader, false);
-  add(Rank::kept_out_by_check, false);
+  for (std::size_t i = 0; i < verdicts.size(); ++i) {
+    const Rank rank = rank_reader(verdicts[i], writer == i, fallback);
+    if (rank == Rank::reader || rank == Rank::kept_out_by_check) order.emplace_back(i, false);
+  }
   const bool nobody = order.empty();
   if (nobody && !fallback) add(Rank::left_out, false);
   add(Rank::backup, true);
+  return order;
+}
+
+/// As HAProxy has them: what a cluster without a writer keeps.
+std::vector<std::pair<std::size_t, bool>> running_order(const BackendConfig& backend, const std::vector<Sighting>& members,
+                                                        const haproxy::Running& running) {
+  std::vector<std::pair<std::size_t, bool>> order;
+  const haproxy::BackendState* state = running.find(backend.name);
+  if (state == nullptr) return order;
+  for (const haproxy::Server& server : state->servers) {
+    if (const auto member = find_member(server, members)) order.emplace_back(*member, server.backup);
+  }
   return order;
 }
 
@@ -72,27 +89,37 @@ void leave_in_to_the_file(haproxy::Plan& plan, const haproxy::Running& running,
   });
 }
 
+void alarm_missing(const Config& config, const Snapshot& seen, std::vector<std::vector<std::string>>& alarms) {
+  for (std::size_t c = 0; c < config.clusters.size(); ++c) {
+    for (const Sighting& member : seen.clusters[c].members) {
+      const bool known = member.postgres && !member.name.empty();
+      if (!known && member.silence)
+        alarms[c].push_back("member " + member.url + " has never told its name and address: it may be missing in the fragment");
+    }
+  }
+}
+
 }  // namespace
 
 std::optional<haproxy::Fragment> fragment_for(const Config& config, const Snapshot& seen,
                                               const std::vector<Judgement>& judgements, const haproxy::Running& running) {
   haproxy::Fragment fragment;
+  bool any_writer = false;
   for (std::size_t c = 0; c < config.clusters.size(); ++c) {
     const ClusterConfig& cluster = config.clusters[c];
     const auto& members = seen.clusters[c].members;
     const auto writer = judgements[c].topology.writer;
-    if (!writer) return std::nullopt;
-    std::vector<Identity> identities;
-    for (std::size_t i = 0; i < members.size(); ++i) {
-      auto identity = identify(members[i], members, i, running, cluster);
-      if (!identity) return std::nullopt;
-      identities.push_back(std::move(*identity));
-    }
+    any_writer = any_writer || writer;
+    std::vector<std::optional<Identity>> identities;
+    for (std::size_t i = 0; i < members.size(); ++i) identities.push_back(identify(members[i], members, i, running, cluster));
+    if (writer && !identities[*writer]) return std::nullopt;
     for (std::size_t b = 0; b < cluster.backends.size(); ++b) {
       const BackendConfig& backend = cluster.backends[b];
       const bool write = backend.serves == Serves::primary;
       std::vector<std::pair<std::size_t, bool>> order;
-      if (write) {
+      if (!writer) {
+        order = running_order(backend, members, running);
+      } else if (write) {
         order.emplace_back(*writer, false);
         for (std::size_t i = 0; i < members.size(); ++i) {
           if (i != *writer) order.emplace_back(i, false);
@@ -109,23 +136,30 @@ std::optional<haproxy::Fragment> fragment_for(const Config& config, const Snapsh
       for (const auto& [member, backup] : order) {
         auto options = haproxy::render_options(backend.server_options, members[member].api_port);
         if (!options) return std::nullopt;  // refused when the configuration was read
-        rendered.servers.push_back({identities[member].name, identities[member].address, std::move(*options), backup});
+        if (!identities[member]) continue;  // an alarm says so
+        rendered.servers.push_back({identities[member]->name, identities[member]->address, std::move(*options), backup});
       }
+      if (rendered.servers.empty()) return std::nullopt;
       fragment.backends.push_back(std::move(rendered));
     }
   }
+  if (!any_writer) return std::nullopt;
   return fragment;
 }
 
 bool has_loaded(const haproxy::Running& running, const haproxy::Fragment& fragment) {
   return std::all_of(fragment.backends.begin(), fragment.backends.end(), [&](const haproxy::FragmentBackend& backend) {
     const haproxy::BackendState* state = running.find(backend.name);
-    return state != nullptr &&
-           std::equal(
-               state->servers.begin(), state->servers.end(), backend.servers.begin(), backend.servers.end(),
-               [](const haproxy::Server& server, const haproxy::FragmentServer& written) {
-                 return server.name == written.name && haproxy::Address{server.ip, server.port}.text() == written.address;
-               });
+    if (state == nullptr) return false;
+    auto next = backend.servers.begin();
+    for (const haproxy::Server& server : state->servers) {
+      const bool ours = std::any_of(backend.servers.begin(), backend.servers.end(),
+                                    [&](const haproxy::FragmentServer& written) { return written.name == server.name; });
+      if (!ours) continue;  // the template's own
+      if (next->name != server.name || next->address != haproxy::Address{server.ip, server.port}.text()) return false;
+      ++next;
+    }
+    return next == backend.servers.end();
   });
 }
 
@@ -135,14 +169,15 @@ Decided decide(const Config& config, const Snapshot& seen, const haproxy::Runnin
   decided.at = now;
   decided.memories = memories;
   decided.memories.clusters.resize(config.clusters.size());
-  if (decided.memories.worker.pid != running.worker.pid ||
-      decided.memories.worker.start_time_sec != running.worker.start_time_sec)
-    decided.memories.ours.clear();
+  // A new worker starts with everybody ready, unless HAProxy restores admin states or the file says `disabled`.
+  const bool new_worker = decided.memories.worker.pid != running.worker.pid ||
+                          decided.memories.worker.start_time_sec != running.worker.start_time_sec;
   decided.memories.worker = running.worker;
   // What somebody made ready since is nobody's any more: were it put into maint again, that would be another hand's.
   std::erase_if(decided.memories.ours, [&](const haproxy::ServerName& name) {
     const haproxy::Server* server = running.find(name.first, name.second);
-    return server != nullptr && !server->in_maint() && !server->in_drain();
+    if (server == nullptr) return false;
+    return (!server->in_maint() && !server->in_drain()) || (new_worker && (server->admin_state & kAdminByFile) != 0);
   });
 
   for (std::size_t c = 0; c < config.clusters.size(); ++c) {
@@ -158,6 +193,7 @@ Decided decide(const Config& config, const Snapshot& seen, const haproxy::Runnin
   }
   decided.plan = haproxy::diff(decided.desired, running, decided.memories.ours);
   if (!config.haproxy.fragment.empty()) decided.fragment = fragment_for(config, seen, decided.judgements, running);
+  if (decided.fragment) alarm_missing(config, seen, decided.alarms);
   if (config.haproxy.method == Method::file) leave_in_to_the_file(decided.plan, running, decided.fragment);
   return decided;
 }

@@ -56,9 +56,11 @@ void fall_back(std::vector<Decision>& decisions, const Judgement& judgement, con
 
 void alarm_strangers(const ClusterSnapshot& seen, const BackendConfig& backend, const haproxy::BackendState& state,
                      const std::vector<Decision>& decisions, std::vector<std::string>& alarms) {
-  const bool all_known =
-      std::all_of(seen.members.begin(), seen.members.end(), [](const Sighting& member) { return member.postgres.has_value(); });
-  if (!all_known) return;
+  // Not yet asked is no reason to worry; an address that cannot be had is.
+  const bool all_asked = std::all_of(seen.members.begin(), seen.members.end(), [](const Sighting& member) {
+    return member.postgres || !member.postgres_host.empty() || member.silence;
+  });
+  if (!all_asked) return;
   for (const Decision& decision : decisions) {
     const haproxy::Server* server = state.find(decision.server);
     if (decision.member || server == nullptr || server->backup || backend.serves != Serves::primary) continue;
@@ -68,9 +70,17 @@ void alarm_strangers(const ClusterSnapshot& seen, const BackendConfig& backend, 
   for (std::size_t i = 0; i < seen.members.size(); ++i) {
     const bool has_server =
         std::any_of(decisions.begin(), decisions.end(), [i](const Decision& decision) { return decision.member == i; });
-    if (!has_server)
-      alarms.push_back(fmt::format("member {} ({}) has no server in backend {}", seen.members[i].name,
-                                   seen.members[i].postgres->text(), backend.name));
+    if (has_server) continue;
+    const Sighting& member = seen.members[i];
+    if (member.postgres) {
+      alarms.push_back(
+          fmt::format("member {} ({}) has no server in backend {}", member.name, member.postgres->text(), backend.name));
+    } else if (!member.postgres_host.empty()) {
+      alarms.push_back(
+          fmt::format("member {} gives PostgreSQL's address as {}, which is no number and not its API's host: no server in "
+                      "backend {} can be matched to it",
+                      member.name, member.postgres_host, backend.name));
+    }
   }
 }
 
@@ -87,7 +97,7 @@ std::optional<std::size_t> find_member(const haproxy::Server& server, const std:
   return std::nullopt;
 }
 
-haproxy::Steering classify(const haproxy::Server& server, const Sighting& member, bool write, Duration fresh, Instant now,
+haproxy::Steering classify(const haproxy::Server& server, const Sighting& member, bool write, const Poll& poll, Instant now,
                            CheckMemory& memory) {
   if (!server.check.enabled || server.check.port != member.api_port) return Steering::admin;
   const Tells tells = what_check_tells(server.check.status);
@@ -96,18 +106,20 @@ haproxy::Steering classify(const haproxy::Server& server, const Sighting& member
   } else if (tells == Tells::roles) {
     if (!memory.steering) memory.steering = Steering::health;
     const Answer* a = member.answer ? member.answer->answer() : nullptr;
-    const bool denies = a != nullptr && is_fresh(member, fresh, now) && a->code != 200;
+    const bool denies = a != nullptr && is_fresh(member, poll, now) && a->code != 200;
     if (!passed(server.check)) {
       memory.steering = Steering::health;
       memory.passes_wrongly_since.reset();
     } else if (write && denies) {
-      if (!memory.passes_wrongly_since) memory.passes_wrongly_since = now;
-      if (now - *memory.passes_wrongly_since >= kWrongPass) memory.steering = Steering::admin;
+      // The last result stays as it was for a whole interval; only a counter that rises again shows a pass of now.
+      if (server.check.health > 0 && !memory.passes_wrongly_since) memory.passes_wrongly_since = now;
+      if (server.check.health > 0 && now - *memory.passes_wrongly_since >= kWrongPass) memory.steering = Steering::admin;
     } else if (!server.in_maint()) {
       memory.passes_wrongly_since.reset();
     }
   }
-  return memory.steering.value_or(Steering::health);
+  // Not decided: whoever put it into maint knew better than this moment does.
+  return memory.steering.value_or(server.in_maint() && tells == Tells::undecided ? Steering::admin : Steering::health);
 }
 
 std::vector<Decision> decide_servers(const ClusterConfig& cluster, const ClusterSnapshot& seen, const Judgement& judgement,
@@ -129,10 +141,10 @@ std::vector<Decision> decide_servers(const ClusterConfig& cluster, const Cluster
         decision.verdict = {Place::leave, Reason::no_member, "its address is no member's"};
       } else {
         const Sighting& member = seen.members[*decision.member];
-        decision.steering = classify(server, member, write, cluster.poll.timeout, now, checks[{backend.name, server.name}]);
+        decision.steering = classify(server, member, write, cluster.poll, now, checks[{backend.name, server.name}]);
         decision.verdict = verdict_of(cluster, judgement, b, *decision.member);
         const Answer* a = member.answer ? member.answer->answer() : nullptr;
-        decision.check_keeps_out = write && a != nullptr && is_fresh(member, cluster.poll.timeout, now) && a->code != 200;
+        decision.check_keeps_out = write && a != nullptr && is_fresh(member, cluster.poll, now) && a->code != 200;
       }
       decisions.push_back(std::move(decision));
     }

@@ -44,7 +44,7 @@ struct Decision {
 /// API port and its last result must be one of layer 7 (srv_check_status 12, 13, 15 to 17): a plain TCP check on that port
 /// shows 6 (2.6.12). Not decided yet (a fresh worker, a refused connection): as remembered, else health, which is only a lease.
 /// A check that goes on passing in a write backend for a member that denies cannot know roles.
-[[nodiscard]] haproxy::Steering classify(const haproxy::Server& server, const Sighting& member, bool write, Duration fresh,
+[[nodiscard]] haproxy::Steering classify(const haproxy::Server& server, const Sighting& member, bool write, const Poll& poll,
                                          Instant now, CheckMemory& memory);
 
 /// Decides every server of this cluster's backends. `alarms` gets a line for each server of a write backend that is no

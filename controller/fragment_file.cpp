@@ -39,18 +39,28 @@ haproxy::Result<FragmentStep> FragmentFile::plan(const haproxy::Fragment& fragme
   step.bytes = std::move(*bytes);
   step.write = !on_disk || step.before != step.bytes;
   if (config_.method != Method::file) return step;
-  // The last good one is kept after each verified reload: another one on the disk was replaced by somebody who died before the
-  // reload.
-  const auto good = files_.read(last_good_);
-  const bool loaded = has_loaded(running, fragment) && (step.write || !good || *good == step.before);
+  const bool by_us = running.worker == loaded_by_ && step.before == loaded_bytes_;
+  bool loaded = by_us || has_loaded(running, fragment);
+  if (!reloaded_once_ && !step.write && loaded) {
+    // The last good one is kept after each verified reload: another one on the disk was written by somebody who died before the
+    // reload.
+    const auto good = files_.read(last_good_);
+    loaded = !good || *good == step.before;
+  }
   step.reload = step.write || !loaded;
   if (step.reload) step.why = writer_differs(running, fragment) ? "writer" : loaded ? "members" : "worker";
   return step;
 }
 
+void FragmentFile::loaded(const FragmentStep& step, const haproxy::Worker& worker) {
+  reloaded_once_ = true;
+  loaded_bytes_ = step.bytes;
+  loaded_by_ = worker;
+}
+
 bool FragmentFile::may_try(const FragmentStep& step, haproxy::Instant now) const {
   if (try_again_at_ && now < *try_again_at_ && step.bytes == failed_bytes_) return false;
-  return step.why != "members" || !last_reload_ || now - *last_reload_ >= kBetweenMemberReloads;
+  return step.why == "writer" || step.why.empty() || !last_reload_ || now - *last_reload_ >= kBetweenMemberReloads;
 }
 
 void FragmentFile::remember_failure(const FragmentStep& step, haproxy::Instant now) {
@@ -61,9 +71,14 @@ void FragmentFile::remember_failure(const FragmentStep& step, haproxy::Instant n
 
 FragmentDone FragmentFile::carry_out(const FragmentStep& step, haproxy::Instant now) {
   FragmentDone done;
-  if ((!step.write && !step.reload) || !may_try(step, now)) return done;
+  if (!step.write && !step.reload) return done;
+  if (!may_try(step, now)) {
+    if (step.bytes == failed_bytes_) done.troubles.push_back(last_failure_);
+    return done;
+  }
   const auto give_up = [&](const haproxy::Error& error) {
-    done.troubles.push_back(error.text());
+    last_failure_ = error.text();
+    done.troubles.push_back(last_failure_);
     remember_failure(step, now);
     return done;
   };
@@ -84,7 +99,8 @@ FragmentDone FragmentFile::carry_out(const FragmentStep& step, haproxy::Instant 
   }
   done.failed = true;
   give_up(reloaded.error());
-  const auto good = step.write && !step.before.empty() ? haproxy::Result<std::string>(step.before) : files_.read(last_good_);
+  auto good = files_.read(last_good_);  // what is on the disk may be somebody's half edit
+  if (!good && step.write && !step.before.empty()) good = step.before;
   if (!good || *good == step.bytes) return done;
   if (const auto reverted = files_.replace(config_.fragment, *good); !reverted) {
     done.troubles.push_back(reverted.error().text());

@@ -44,9 +44,13 @@ class FragmentFile {
   [[nodiscard]] haproxy::Result<FragmentStep> plan(const haproxy::Fragment& fragment, const haproxy::Running& running) const;
 
   /// Validates the whole set, replaces the file, reloads and verifies; where the new worker does not come, puts the old bytes
-  /// back and reloads again. A change of members is reloaded at most every 10 s, a change of writer at once. What failed is not
-  /// tried again with the same bytes for 1, 2, 4 ... 60 s.
+  /// back and reloads again. Only a change of writer is reloaded at once, everything else at most every 10 s. What failed is
+  /// not tried again with the same bytes for 1, 2, 4 ... 60 s.
   FragmentDone carry_out(const FragmentStep& step, haproxy::Instant now);
+
+  /// After a verified reload: the worker that answers now runs with these bytes, however a template of the user's names its
+  /// servers.
+  void loaded(const FragmentStep& step, const haproxy::Worker& worker);
 
  private:
   [[nodiscard]] bool may_try(const FragmentStep& step, haproxy::Instant now) const;
@@ -56,6 +60,10 @@ class FragmentFile {
   std::filesystem::path last_good_;
   haproxy::Files& files_;
   haproxy::Reload& reload_;
+  bool reloaded_once_ = false;
+  std::string loaded_bytes_;   ///< what our last verified reload loaded,
+  haproxy::Worker loaded_by_;  ///< and the worker that came of it
+  std::string last_failure_;
   std::optional<haproxy::Instant> last_reload_;
   std::string failed_bytes_;
   std::optional<haproxy::Instant> try_again_at_;

@@ -21,7 +21,7 @@ struct Case {
   Memory memory;
   Topology topology;
 
-  [[nodiscard]] bool fresh(std::size_t member) const { return is_fresh(seen.members[member], policy.poll.timeout, now); }
+  [[nodiscard]] bool fresh(std::size_t member) const { return is_fresh(seen.members[member], policy.poll, now); }
   [[nodiscard]] const Answer* answer(std::size_t member) const {
     return seen.members[member].answer ? seen.members[member].answer->answer() : nullptr;
   }
@@ -39,13 +39,21 @@ std::optional<std::size_t> find_holder(const Case& c) {
   return std::nullopt;
 }
 
+Duration keep_silent(const Case& c) {
+  return c.policy.keep_silent.value_or(seconds(c.seen.timings.ttl));
+}
+
 /// A new system identifier is adopted when no member reports the old one and the lock holder reports the new one.
 void adopt_system(Case& c) {
   if (c.memory.system_identifier.empty()) return;
   std::string claimed;
   for (std::size_t i = 0; i < c.seen.members.size(); ++i) {
     const Answer* a = c.answer(i);
-    if (a == nullptr || !c.fresh(i) || a->scope != c.seen.scope) continue;
+    if (a == nullptr || a->scope != c.seen.scope) continue;
+    // A member that was of the old one a moment ago is silent, not gone.
+    const bool recent = c.now - c.seen.members[i].answer->asked_at < keep_silent(c);
+    if (recent && a->system_identifier == c.memory.system_identifier) return;
+    if (!c.fresh(i)) continue;
     if (a->system_identifier == c.memory.system_identifier) return;
     if (!a->system_identifier.empty() && is_claim(*a, c.seen.scope, "", "")) claimed = a->system_identifier;
   }
@@ -167,15 +175,26 @@ bool is_soft(const Answer& a) {
   return a.state == State::unknown || a.state == State::running || a.state == State::starting || a.state == State::restarting;
 }
 
+void fence(Case& c, MemberVerdict& verdict, Reason reason) {
+  c.memory.fenced = true;
+  c.memory.fenced_for = reason;
+  c.memory.holding_since.reset();
+  c.topology.writer_state = WriterState::none;
+  verdict.write.place = Place::out;
+  verdict.write.reason = reason;
+}
+
 /// What other members, asked after the holder fell silent, say of the leader lock.
-enum class Lock : std::uint8_t { unknown, locked, unlocked, paused };
+enum class Lock : std::uint8_t { unknown, locked, unlocked, paused, elsewhere };
 Lock ask_witnesses(const Case& c, std::size_t holder, Instant silent_since) {
   Lock lock = Lock::unknown;
   for (std::size_t i = 0; i < c.seen.members.size(); ++i) {
     const Answer* a = c.answer(i);
     if (i == holder || a == nullptr || !c.fresh(i) || c.seen.members[i].answer->asked_at <= silent_since) continue;
     if (a->scope != c.seen.scope || !c.same_system(*a)) continue;
-    if (!a->cluster_unlocked) return Lock::locked;
+    if (a->code == 200) return Lock::elsewhere;  // it has the lock itself, and is not yet writable
+    if (!a->cluster_unlocked) lock = Lock::locked;
+    if (lock == Lock::locked) continue;
     if (a->pause) {
       if (a->replication_state == "streaming" && a->timeline == c.memory.timeline) lock = Lock::paused;
       continue;
@@ -188,8 +207,27 @@ Lock ask_witnesses(const Case& c, std::size_t holder, Instant silent_since) {
   return lock;
 }
 
-Duration keep_silent(const Case& c) {
-  return c.policy.keep_silent.value_or(seconds(c.seen.timings.ttl));
+/// What members have heard of the leader since the silence began.
+enum class Heard : std::uint8_t { nothing, holder, another };
+Heard heard_since(const Case& c, const std::string& holder_url, Instant silent_since) {
+  Heard heard = Heard::nothing;
+  for (const Hearsay& hearsay : c.seen.hearsay) {
+    if (hearsay.asked_at <= silent_since || hearsay.leader_url.empty()) continue;
+    if (hearsay.leader_url != holder_url) return Heard::another;
+    heard = Heard::holder;
+  }
+  return heard;
+}
+
+/// "Locked" may mean locked by a member that is silent to us alone: without limit it counts only where that cannot be.
+bool locked_by_holder(const Case& c, std::size_t holder, Instant silent_since) {
+  const Heard heard = heard_since(c, c.seen.members[holder].url, silent_since);
+  if (heard != Heard::nothing) return heard == Heard::holder;
+  if (c.now - silent_since < keep_silent(c)) return true;
+  for (std::size_t i = 0; i < c.seen.members.size(); ++i) {
+    if (i != holder && !c.fresh(i)) return false;
+  }
+  return true;
 }
 
 void judge_silent_holder(Case& c, std::size_t holder, MemberVerdict& verdict) {
@@ -201,13 +239,14 @@ void judge_silent_holder(Case& c, std::size_t holder, MemberVerdict& verdict) {
     c.topology.writer_state = WriterState::settled;
     verdict.write.place = Place::in;
     verdict.write.reason = reason;
-    if (c.now - since >= keep_silent(c))
-      c.alarm(fmt::format("writer {} is silent for {} s and kept: {}", verdict.name,
-                          duration_cast<seconds>(c.now - since).count(), word(reason)));
+    if (c.now - since >= keep_silent(c)) c.alarm(fmt::format("writer {} is silent and kept: {}", verdict.name, word(reason)));
   };
   switch (ask_witnesses(c, holder, since)) {
+    case Lock::elsewhere:
+      return fence(c, verdict, Reason::lock_lost);
     case Lock::locked:
-      return keep(Reason::kept_locked);
+      if (locked_by_holder(c, holder, since)) return keep(Reason::kept_locked);
+      break;
     case Lock::paused:
       return keep(Reason::kept_paused);
     case Lock::unknown:
@@ -219,15 +258,6 @@ void judge_silent_holder(Case& c, std::size_t holder, MemberVerdict& verdict) {
   c.topology.writer_state = WriterState::let_go;
   verdict.write.place = Place::leave;
   verdict.write.reason = Reason::let_go;
-}
-
-void fence(Case& c, MemberVerdict& verdict, Reason reason) {
-  c.memory.fenced = true;
-  c.memory.fenced_for = reason;
-  c.memory.holding_since.reset();
-  c.topology.writer_state = WriterState::none;
-  verdict.write.place = Place::out;
-  verdict.write.reason = reason;
 }
 
 /// Nobody claims. The last accepted writer denies, wavers or is silent.
@@ -257,12 +287,12 @@ void judge_holder(Case& c, std::size_t holder) {
 
 /// Several claim and nothing settles it: no new one goes in, and the holder is out too once it has lasted for a hold.
 void judge_dispute(Case& c, const std::vector<std::size_t>& claims, std::optional<std::size_t> holder) {
-  if (!c.memory.holding_since) c.memory.holding_since = c.now;
+  if (!c.memory.disputed_since) c.memory.disputed_since = c.now;
   c.topology.writer_state = WriterState::disputed;
   std::string names;
   for (std::size_t i : claims) {
     Verdict& write = c.topology.members[i].write;
-    const bool wait = holder == i && !c.memory.fenced && c.now - *c.memory.holding_since < kHold;
+    const bool wait = holder == i && !c.memory.fenced && c.now - *c.memory.disputed_since < kHold;
     write.place = wait ? Place::leave : Place::out;
     write.reason = Reason::disputed;
     names += (names.empty() ? "" : ", ") + c.topology.members[i].name;
@@ -280,6 +310,9 @@ void judge_the_rest(Case& c, const std::vector<bool>& judged) {
     if (known) {
       write.place = Place::out;
       write.reason = Reason::other_is_writer;
+    } else if (a != nullptr && c.fresh(i) && a->code == 200 && is_soft(*a) && c.memory.holder.empty()) {
+      write.place = Place::leave;  // the lock is its own: it may well be the writer, and nobody else is known
+      write.reason = Reason::holding;
     } else if (a != nullptr && c.fresh(i)) {
       write.place = Place::out;
       const Reason reason = denial(c, *a);
@@ -297,6 +330,7 @@ void judge_writes(Case& c) {
   const auto claims = find_claims(c, holder);
   c.topology.claims = static_cast<unsigned>(claims.size());
   std::vector<bool> judged(c.seen.members.size(), false);
+  bool disputed = false;
   if (claims.empty()) {
     if (holder) {
       judge_holder(c, *holder);
@@ -312,8 +346,10 @@ void judge_writes(Case& c) {
     if (claims.size() > 1) c.alarm(fmt::format("{} members claim to be the writer", claims.size()));
   } else {
     judge_dispute(c, claims, holder);
+    disputed = true;
     for (std::size_t i : claims) judged[i] = true;
   }
+  if (!disputed) c.memory.disputed_since.reset();
   judge_the_rest(c, judged);
 }
 
@@ -329,8 +365,12 @@ bool is_claim(const Answer& answer, const std::string& scope, const std::string&
          answer.postmaster_start_time != started;
 }
 
-bool is_fresh(const Sighting& member, Duration timeout, Instant now) {
-  return member.answer && now - member.answer->asked_at < timeout;
+bool is_fresh(const Sighting& member, const Poll& poll, Instant now) {
+  if (!member.answer) return false;
+  const Duration age = now - member.answer->asked_at;
+  if (member.silence) return age < poll.timeout;
+  const Duration gap = std::max<Duration>(poll.calm, 4 * (member.answer->answered_at - member.answer->asked_at));
+  return age < gap * 11 / 10 + poll.timeout;  // the jitter is a tenth
 }
 
 std::string evidence(const Sighting& member, Instant now) {

@@ -43,6 +43,7 @@ struct Memory {
   std::optional<Instant> silent_since;  ///< the holder's silence, also one that began before this process did
   bool fenced = false;                  ///< the holder denied: it is the writer no more until it claims again
   Reason fenced_for = Reason::no_claim;
+  std::optional<Instant> disputed_since;    ///< two claim and nothing settles it
   std::optional<Instant> holding_since;     ///< a soft denial, or a dispute, began
   std::map<std::string, Instant> claiming;  ///< by URL: when the first claim of an unbroken run of claims was answered
   std::map<std::pair<std::string, std::string>, LagMemory> lag;  ///< by backend and URL
@@ -66,8 +67,10 @@ struct Judgement {
 [[nodiscard]] bool is_claim(const Answer& answer, const std::string& scope, const std::string& system_identifier,
                             const std::string& started);
 
-/// Was the member's last answer asked for less than `timeout` before `now`?
-[[nodiscard]] bool is_fresh(const Sighting& member, Duration timeout, Instant now);
+/// Does the member's last answer still count? Once a request has failed, for `timeout` from when it was asked for; before that
+/// until the next one must have failed: the next request comes within the pace, or 4 times the last answer's time, and is given
+/// up after `timeout`.
+[[nodiscard]] bool is_fresh(const Sighting& member, const Poll& poll, Instant now);
 
 /// One line for people: "HTTP 200, role primary, state running, timeline 3, 12 ms ago", "refused for 4.2 s".
 [[nodiscard]] std::string evidence(const Sighting& member, Instant now);

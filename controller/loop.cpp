@@ -52,7 +52,8 @@ Outcome Loop::round(const Snapshot& seen) {
   if (!begun_) begin_with(*running, seen);
   notice_restart(running->worker);
 
-  const Decided decided = decide(config_, seen, *running, memories_, begun);
+  // What is known is judged as of now: a look that took long must not make every plan a stale one.
+  const Decided decided = decide(config_, seen, *running, memories_, edges_.world.now());
   log_changes(decided);
   Carried carried{*running, running->worker, decided.memories.ours, true, false, {}};
   if (!config_.haproxy.observe) carry_out(decided, *running, seen, carried);
@@ -110,15 +111,16 @@ void Loop::begin_with(const haproxy::Running& running, const Snapshot& seen) {
             ? carried->second
             : first_memory(config_.clusters[c], seen.clusters[c], remembered_, running, edges_.unix_seconds(), now));
   }
-  if (memories_.worker.pid != running.worker.pid || memories_.worker.start_time_sec != running.worker.start_time_sec)
-    memories_.ours.clear();
-  memories_.worker = running.worker;
+  for (const auto& name : remembered_.by_admin) memories_.checks[name].steering = haproxy::Steering::admin;
+  if (memories_.worker.pid == 0) memories_.worker = running.worker;
 }
 
 void Loop::carry_over(const Loop& before) {
   for (std::size_t c = 0; c < before.memories_.clusters.size(); ++c)
     carried_over_[before.config_.clusters[c].scope] = before.memories_.clusters[c];
   memories_.checks = before.memories_.checks;
+  remembered_.ours = before.memories_.ours;
+  remembered_.worker = before.memories_.worker;
   published_.counters = before.published_.counters;
 }
 
@@ -126,8 +128,6 @@ void Loop::notice_restart(const haproxy::Worker& worker) {
   if (worker.pid == memories_.worker.pid && worker.start_time_sec == memories_.worker.start_time_sec) return;
   spdlog::info("HAProxy worker {} has taken over from {}: its runtime state is put right", worker.pid, memories_.worker.pid);
   ++published_.counters.foreign_restarts;
-  memories_.ours.clear();
-  memories_.worker = worker;
   old_workers_possible_ = true;
   old_workers_looked_ = {};
 }
@@ -145,7 +145,9 @@ void Loop::steer(const Decided& decided, const haproxy::Running& running, const 
   save(seen);
   auto steered = haproxy::apply(decided.plan, running, edges_.world, decided.at + kStalePlan);
   carried.ours.clear();
+  if (!steered.seen) carried.ours = memories_.ours;  // what came of it is not known: none of them may become anybody else's
   for (const auto& name : memories_.ours) {
+    if (!steered.seen) break;
     const haproxy::Server* server = steered.running.find(name.first, name.second);
     if (server != nullptr && (server->in_maint() || server->in_drain())) carried.ours.insert(name);
   }
@@ -185,6 +187,7 @@ void Loop::keep_fragment(const Decided& decided, Carried& carried) {
     carried.running = std::move(*again);
     carried.worker = carried.running.worker;
     carried.ours.clear();
+    if (done.reloaded) fragment_file_.loaded(*step, carried.worker);
   }
   old_workers_possible_ = true;
   old_workers_looked_ = {};
@@ -219,17 +222,25 @@ Remembered Loop::remember(const Snapshot& seen) const {
 
 void Loop::save(const Snapshot& seen) {
   Remembered now = remember(seen);
-  if (now == saved_) return;
+  if (now == saved_ || (now == unsaved_ && edges_.world.now() < save_again_at_)) return;
   const auto written = edges_.files.replace(state_path_, render_state(now));
-  if (!written) log_troubles({written.error().text()});
-  saved_ = std::move(now);  // also where it could not be written: it is not tried 20 times a second
+  if (written) {
+    saved_ = std::move(now);
+    return;
+  }
+  log_troubles({written.error().text()});
+  unsaved_ = std::move(now);
+  save_again_at_ = edges_.world.now() + seconds(1);
 }
 
 void Loop::log_troubles(const std::vector<std::string>& troubles) {
+  constexpr seconds kForgotten{30};
+  const Instant now = edges_.world.now();
   for (const std::string& trouble : troubles) {
-    if (std::find(last_troubles_.begin(), last_troubles_.end(), trouble) == last_troubles_.end()) spdlog::error("{}", trouble);
+    const auto [at, is_new] = troubles_.insert_or_assign(trouble, now);
+    if (is_new) spdlog::error("{}", trouble);
   }
-  last_troubles_ = troubles;
+  std::erase_if(troubles_, [&](const auto& trouble) { return now - trouble.second > kForgotten; });
 }
 
 void Loop::log_changes(const Decided& decided) {
@@ -274,6 +285,7 @@ void Loop::publish(const Snapshot& seen, const Decided& decided, const Carried& 
 void Loop::publish_without_haproxy(const Snapshot& seen, const haproxy::Error& error, Instant begun) {
   log_troubles({error.text()});
   published_.haproxy_error = error.text();
+  last_.quiet = false;
   const haproxy::Running nothing{memories_.worker, {}};
   const Decided decided = decide(config_, seen, nothing, memories_, begun);
   if (begun_) memories_.clusters = decided.memories.clusters;  // who is the writer is judged all the same

@@ -91,6 +91,8 @@ class Loop {
   FragmentFile fragment_file_;
   Remembered remembered_;
   Remembered saved_;
+  Remembered unsaved_;  ///< what could not be written
+  Instant save_again_at_{};
   Memories memories_;
   bool begun_ = false;
   std::map<std::string, Memory> carried_over_;  ///< by scope, for the first round
@@ -98,7 +100,7 @@ class Loop {
   Instant old_workers_looked_{};
   Instant fragment_looked_{};
   std::optional<haproxy::Fragment> fragment_;
-  std::vector<std::string> last_troubles_;
+  std::map<std::string, Instant> troubles_;  ///< when last met: each is logged when it begins
   std::vector<std::vector<Decision>> last_decisions_;
   std::vector<std::vector<std::string>> last_alarms_;
   Published published_;

@@ -118,6 +118,9 @@ Remembered to_remember(const Memories& memories, const Snapshot& seen, const Rem
   Remembered remembered;
   remembered.worker = memories.worker;
   remembered.ours = memories.ours;
+  for (const auto& [name, check] : memories.checks) {
+    if (check.steering == haproxy::Steering::admin) remembered.by_admin.insert(name);
+  }
   for (std::size_t c = 0; c < seen.clusters.size() && c < memories.clusters.size(); ++c) {
     const ClusterSnapshot& cluster = seen.clusters[c];
     const Memory& memory = memories.clusters[c];

@@ -27,13 +27,13 @@ enum class Streams : std::uint8_t { yes, no, unknown };
 
 /// Before 3.0.4 only the upstream knows, whoever of the members that is. It names the replica by `application_name`, which
 /// Patroni sets to the member's name, and by address.
-Streams streams_by_upstreams(const ClusterSnapshot& seen, const Sighting& replica, Duration timeout, Instant now) {
+Streams streams_by_upstreams(const ClusterSnapshot& seen, const Sighting& replica, const Poll& poll, Instant now) {
   if (replica.name.empty() && !replica.postgres) return Streams::unknown;
   bool everybody_told = true;
   for (const Sighting& upstream : seen.members) {
     if (&upstream == &replica) continue;
     const Answer* a = upstream.answer ? upstream.answer->answer() : nullptr;
-    if (a == nullptr || !is_fresh(upstream, timeout, now)) {
+    if (a == nullptr || !is_fresh(upstream, poll, now)) {
       everybody_told = false;
       continue;
     }
@@ -46,11 +46,11 @@ Streams streams_by_upstreams(const ClusterSnapshot& seen, const Sighting& replic
   return everybody_told ? Streams::no : Streams::unknown;
 }
 
-Streams streams(const ClusterSnapshot& seen, const Sighting& replica, const Answer& a, Duration timeout, Instant now) {
+Streams streams(const ClusterSnapshot& seen, const Sighting& replica, const Answer& a, const Poll& poll, Instant now) {
   if (a.replication_state) return *a.replication_state == "streaming" ? Streams::yes : Streams::no;
   if (a.version.empty()) return Streams::unknown;
   if (tells_replication_state(a.version)) return Streams::no;
-  return streams_by_upstreams(seen, replica, timeout, now);
+  return streams_by_upstreams(seen, replica, poll, now);
 }
 
 /// What the writer says that readers are measured by; nothing while none is known and settled.
@@ -71,7 +71,7 @@ Verdict judge_reader(const ClusterSnapshot& seen, const Sighting& member, const 
                      const Memory& memory, const std::optional<Measure>& measure) {
   const auto out = [](Reason reason) { return Verdict{Place::out, reason, {}}; };
   const Answer* a = member.answer ? member.answer->answer() : nullptr;
-  if (a == nullptr || !is_fresh(member, policy.poll.timeout, now))
+  if (a == nullptr || !is_fresh(member, policy.poll, now))
     return {Place::leave, a == nullptr && !member.silence ? Reason::unseen : Reason::silent, {}};
   if (a->scope != seen.scope) return out(Reason::wrong_scope);
   if (!memory.system_identifier.empty() && !a->system_identifier.empty() && a->system_identifier != memory.system_identifier)
@@ -82,7 +82,7 @@ Verdict judge_reader(const ClusterSnapshot& seen, const Sighting& member, const 
   if (a->noloadbalance) return out(Reason::noloadbalance);
   if (measure) {
     if (a->timeline && measure->timeline && *a->timeline != *measure->timeline) return out(Reason::wrong_timeline);
-    if (streams(seen, member, *a, policy.poll.timeout, now) == Streams::no) return out(Reason::not_streaming);
+    if (streams(seen, member, *a, policy.poll, now) == Streams::no) return out(Reason::not_streaming);
   }
   return {Place::in, Reason::reads, {}};
 }

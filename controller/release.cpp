@@ -1,5 +1,7 @@
 // release: gives back what is held. Also the daemon's last word when it was killed.
 
+#include <algorithm>
+
 #include <fmt/core.h>
 #include <spdlog/spdlog.h>
 
@@ -21,7 +23,8 @@ bool switch_was_interrupted(const Loop::Preview& preview) {
     for (const haproxy::DesiredServer& server : backend.servers) {
       if (server.steering != haproxy::Steering::admin || server.want != haproxy::Want::in) continue;
       const haproxy::Server* found = preview.running.find(backend.name, server.name);
-      if (found != nullptr && !found->usable() && preview.decided.memories.ours.contains({backend.name, server.name})) return true;
+      if (found != nullptr && !found->usable() && preview.decided.memories.ours.contains({backend.name, server.name}))
+        return true;
     }
   }
   return false;
@@ -46,6 +49,14 @@ std::vector<haproxy::Step> give_back(const Loop::Preview& preview, bool all) {
         add(Command::state_ready);
       }
     }
+  }
+  // Also what a backend that is no longer configured still has of ours.
+  for (const haproxy::ServerName& name : preview.decided.memories.ours) {
+    const haproxy::Server* server = preview.running.find(name.first, name.second);
+    const bool steered = std::any_of(preview.decided.desired.begin(), preview.decided.desired.end(),
+                                     [&](const haproxy::Backend& backend) { return backend.name == name.first; });
+    if (!steered && server != nullptr && (server->in_drain() || all))
+      steps.push_back({name.first, name.second, Command::state_ready, "release"});
   }
   return steps;
 }

@@ -119,12 +119,16 @@ haproxy::Result<Remembered> parse_state(std::string_view json, const std::string
   } else {
     reader.blame("worker");
   }
-  reader.list("ours", [&](const rapidjson::Value& value) {
-    Reader server(value, wrong);
-    auto pair = std::pair(server.text("backend"), server.text("server"));
-    if (!haproxy::is_name(pair.first) || !haproxy::is_name(pair.second)) server.blame("ours");
-    state.ours.insert(std::move(pair));
-  });
+  const auto servers = [&](const char* key, std::set<std::pair<std::string, std::string>>& into) {
+    reader.list(key, [&](const rapidjson::Value& value) {
+      Reader server(value, wrong);
+      auto pair = std::pair(server.text("backend"), server.text("server"));
+      if (!haproxy::is_name(pair.first) || !haproxy::is_name(pair.second)) server.blame(key);
+      into.insert(std::move(pair));
+    });
+  };
+  servers("ours", state.ours);
+  servers("by_admin", state.by_admin);
   reader.list("clusters", [&](const rapidjson::Value& value) {
     state.clusters.push_back(read_cluster({value, wrong}, wrong));
   });
@@ -142,14 +146,18 @@ std::string render_state(const Remembered& state) {
   json.key("stopping").boolean(state.worker.stopping);
   json.key("version").text(state.worker.version);
   json.end_object();
-  json.key("ours").begin_array();
-  for (const auto& [backend, server] : state.ours) {
-    json.begin_object();
-    json.key("backend").text(backend);
-    json.key("server").text(server);
-    json.end_object();
-  }
-  json.end_array();
+  const auto servers = [&json](const char* key, const std::set<std::pair<std::string, std::string>>& names) {
+    json.key(key).begin_array();
+    for (const auto& [backend, server] : names) {
+      json.begin_object();
+      json.key("backend").text(backend);
+      json.key("server").text(server);
+      json.end_object();
+    }
+    json.end_array();
+  };
+  servers("ours", state.ours);
+  servers("by_admin", state.by_admin);
   json.key("clusters").begin_array();
   for (const RememberedCluster& cluster : state.clusters) write_cluster(json, cluster);
   json.end_array().end_object();

@@ -39,6 +39,8 @@ struct Remembered {
   /// Admin states that pointsman set, valid for this worker only: a reload or restart of HAProxy wipes them.
   haproxy::Worker worker;
   std::set<std::pair<std::string, std::string>> ours;  ///< backend, server
+  /// Servers whose check cannot tell roles, though it goes to the API's port.
+  std::set<std::pair<std::string, std::string>> by_admin;
   std::vector<RememberedCluster> clusters;
   friend bool operator==(const Remembered&, const Remembered&) = default;
 };

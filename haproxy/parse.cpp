@@ -314,10 +314,12 @@ Result<std::vector<Session>> parse_sessions(std::string_view reply) {
     const auto backend = value_of(line, " be=");
     const auto server = value_of(line, " srv=");
     const auto state = value_of(line, " scb=");
-    if (!line.starts_with("0x") || colon == std::string_view::npos || !frontend || !backend || !server || !state) {
-      return unexpected_reply(kCommand, "a session with fe=, be=, srv= and scb=", line);
-    }
-    if (*server == "<none>") continue;
+    const bool is_id = line.starts_with("0x") && colon != std::string_view::npos &&
+                       line.substr(2, colon - 2).find_first_not_of("0123456789abcdef") == std::string_view::npos;
+    if (!is_id) return unexpected_reply(kCommand, "a session's address and a colon", line);
+    // HAProxy's own (`peers`, SPOE, Lua: "proto=? ts=00 ...") have no server, and the CLI's has srv=<none>.
+    if (!server || *server == "<none>") continue;
+    if (!frontend || !backend || !state) return unexpected_reply(kCommand, "a session with fe=, be=, srv= and scb=", line);
     sessions.push_back(Session{std::string(line.substr(0, colon)), std::string(*frontend), std::string(*backend),
                                std::string(*server), state->starts_with("[8,")});
   }

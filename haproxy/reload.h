@@ -36,8 +36,8 @@ struct ReloadOptions {
   std::vector<std::string> validate;
   /// The words that reload; empty: `reload` on the master socket.
   std::vector<std::string> reload;
-  std::chrono::milliseconds validate_within{10'000};
-  std::chrono::milliseconds reload_within{10'000};
+  std::chrono::milliseconds validate_within{3'000};
+  std::chrono::milliseconds reload_within{5'000};
 };
 
 /// The words of `haproxy -c` for a HAProxy that runs with `command_line`: its -f and -C options and what follows `--`, in their

@@ -48,6 +48,7 @@ bool send(const std::vector<Step>& steps, World& world, Steered& steered) {
 
 bool reread(World& world, Steered& steered) {
   auto seen = look(world.talk);
+  steered.seen = seen.has_value();
   if (!seen) {
     steered.troubles.push_back(seen.error().text());
     return false;
@@ -65,6 +66,19 @@ std::set<std::string> still_usable(const std::vector<Step>& out, const Running& 
     steered.troubles.push_back(step.backend + "/" + step.server + " is still usable after `" + step.line() + "`");
   }
   return backends;
+}
+
+/// Something of a one-line switch was refused: where an old writer is usable still, the new one goes out again.
+void take_back(const Plan& plan, World& world, Steered& steered) {
+  if (!reread(world, steered)) return;
+  const auto stuck = still_usable(plan.out, steered.running, steered);
+  std::vector<Step> back;
+  for (const Step& step : plan.in) {
+    if (!stuck.contains(step.backend)) continue;
+    back.push_back(step);
+    back.back().command = step.command == Command::health_up ? Command::health_down : Command::state_maint;
+  }
+  if (!back.empty()) send(back, world, steered);
 }
 
 unsigned sessions_on(const std::vector<Fence>& fences, const Running& running) {
@@ -136,6 +150,7 @@ Steered apply(const Plan& plan, const Running& running, World& world, Instant no
     std::vector<Step> both = plan.out;
     both.insert(both.end(), in.begin(), in.end());
     good = send(both, world, steered);
+    if (!good) take_back(plan, world, steered);
   } else {
     if (!plan.out.empty()) {
       good = send(plan.out, world, steered);

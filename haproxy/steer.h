@@ -29,6 +29,7 @@ inline constexpr std::chrono::milliseconds kFenceWait{200};
 /// What came of a plan.
 struct Steered {
   bool confirmed = false;                ///< re-read, and every server is as usable as it was meant to be
+  bool seen = false;                     ///< the last re-reading worked
   Running running;                       ///< as re-read; as before where it could not be
   std::vector<std::string> troubles;     ///< one line each: refused commands, what did not come true
   std::map<std::string, unsigned> sent;  ///< by command word

@@ -1,6 +1,7 @@
 """After a reload or restart of HAProxy by somebody else, its state is put right within 100 ms of the new worker's first answer."""
 
 import re
+import signal
 import time
 
 import pytest
@@ -30,7 +31,7 @@ def pid_and_usable(rig):
     return int(pid[1]), usable["pg_primary"], usable["pg_replicas"]
 
 
-def put_right_after(rig, disturb, seconds=0.6):
+def put_right_after(rig, disturb, seconds=0.4):
     """From the new worker's first answer to the last one that was not right, in seconds; 0.0 where all were right."""
     old = rig.haproxy.pid()
     writer = {rig.cluster.leader().name}
@@ -54,7 +55,7 @@ def put_right_after(rig, disturb, seconds=0.6):
 
 
 def reload(rig):
-    send([rig.haproxy.master.pid], 12)  # SIGUSR2
+    send([rig.haproxy.master.pid], signal.SIGUSR2)
 
 
 def restart(rig):

@@ -91,7 +91,7 @@ def test_a_haproxy_that_hangs_is_not_ready(make_rig):
         rig.pointsman.start()
         wait_until(lambda: rig.pointsman.get("/readyz")[0] == 503, 5, "it is not ready")
         begin = time.monotonic()
-        while time.monotonic() < begin + 2:
+        while time.monotonic() < begin + 1.5:
             assert rig.pointsman.get("/healthz")[0] == 200
             assert rig.pointsman.get("/readyz")[0] == 503
             time.sleep(0.05)

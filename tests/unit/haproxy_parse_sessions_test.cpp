@@ -143,3 +143,16 @@ TEST_CASE("an unknown command is a complaint though HAProxy calls it a notice") 
   CHECK(complaint("\n[6]: Unknown command, but maybe one of the following ones is a better match:\n  show fd\n\n") ==
         "Unknown command, but maybe one of the following ones is a better match:");
 }
+
+TEST_CASE("sessions of HAProxy's own, without a server, are passed over") {
+  const auto sessions = parse_sessions(
+      "0x55e0: proto=? ts=00 epoch=0 age=1s calls=1 rate=0 cpu=0 lat=0 rq[f=0h] scf=[8,0h,fd=-1]\n"
+      "0x7f70: proto=tcpv4 src=127.0.0.1:5 fe=fe be=pg srv=n1 ts=00 scf=[8,0h,fd=1] scb=[8,1h,fd=2] exp=1s\n\n");
+  REQUIRE(sessions);
+  REQUIRE(sessions->size() == 1);
+  CHECK(sessions->front().id == "0x7f70");
+}
+
+TEST_CASE("a session's address that is no hexadecimal number is refused") {
+  CHECK_FALSE(parse_sessions("0x7f;shutdown frontend fe: proto=tcpv4 fe=a be=a srv=s scb=[8,1h]\n\n"));
+}

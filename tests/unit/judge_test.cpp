@@ -316,7 +316,7 @@ TEST_CASE("a new system identifier is adopted once nobody reports the old one an
   says(w.seen, 2, replica(), w.now);
   w.judge_now();
   CHECK(w.last.topology.writer != 1u);
-  w.pass(5s);
+  w.pass(40s);
   says(w.seen, 1, anew, w.now);
   w.judge_now();
   CHECK(w.last.topology.writer == 1u);

@@ -56,6 +56,7 @@ TEST_CASE("the file is indented JSON with a version, the same bytes for the same
         "    \"version\": \"\"\n"
         "  },\n"
         "  \"ours\": [],\n"
+        "  \"by_admin\": [],\n"
         "  \"clusters\": []\n"
         "}\n");
   CHECK(render_state(sample_state()) == render_state(sample_state()));
