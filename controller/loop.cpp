@@ -37,6 +37,10 @@ Loop::Loop(const Config& config, std::string version, Edges edges, Remembered re
 
 Outcome Loop::round(const Snapshot& seen) {
   const Instant begun = edges_.world.now();
+  if (nothing_new(seen, begun)) {
+    count_round(published_.counters, edges_.world.now() - begun);
+    return last_.outcome;
+  }
   const auto running = haproxy::look(edges_.world.talk);
   if (!running || running->worker.stopping) {
     const haproxy::Error old{"read", "HAProxy", "an old worker answered: it is being reloaded", ""};
@@ -44,10 +48,6 @@ Outcome Loop::round(const Snapshot& seen) {
     Outcome outcome;
     outcome.failed = true;
     return outcome;
-  }
-  if (nothing_new(seen, *running, begun)) {
-    count_round(published_.counters, edges_.world.now() - begun);
-    return last_.outcome;
   }
   if (!begun_) begin_with(*running, seen);
   notice_restart(running->worker);
@@ -77,8 +77,11 @@ Outcome Loop::round(const Snapshot& seen) {
   return outcome;
 }
 
-bool Loop::nothing_new(const Snapshot& seen, const haproxy::Running& running, Instant now) const {
-  return last_.quiet && seen.version == last_.version && running == last_.running && now - last_.at < kThinkEvery;
+/// Nobody has said anything new, and HAProxy, looked at, is as it was when all was well.
+bool Loop::nothing_new(const Snapshot& seen, Instant now) {
+  if (!last_.quiet || seen.version != last_.version || now - last_.at >= kThinkEvery) return false;
+  const auto same = haproxy::is_unchanged(edges_.world.talk, last_.running);
+  return same && *same;
 }
 
 haproxy::Result<Loop::Preview> Loop::preview(const Snapshot& seen) {

@@ -73,7 +73,7 @@ class Loop {
 
  private:
   struct Carried;
-  [[nodiscard]] bool nothing_new(const Snapshot& seen, const haproxy::Running& running, Instant now) const;
+  [[nodiscard]] bool nothing_new(const Snapshot& seen, Instant now);
   void begin_with(const haproxy::Running& running, const Snapshot& seen);
   void notice_restart(const haproxy::Worker& worker);
   void carry_out(const Decided& decided, const haproxy::Running& running, const Snapshot& seen, Carried& carried);

@@ -290,6 +290,31 @@ Result<Look> split_look(std::string_view reply) {
   return Look{reply.substr(0, state + 2), reply.substr(state + 2, stat - state), reply.substr(stat + 2)};
 }
 
+Result<bool> same_at_a_glance(std::string_view reply, const Running& last) {
+  constexpr std::string_view kStateStart = "\n\n1\n# be_id ";
+  const std::size_t state = reply.find(kStateStart);
+  if (!reply.starts_with(kInfoStart) || state == std::string_view::npos)
+    return unexpected_reply(kGlanceLine, "info, then servers state, format 1", reply.substr(0, reply.find('\n')));
+  const Result<Worker> worker = parse_info(reply.substr(0, state + 2));
+  if (!worker) return tl::unexpected(worker.error());
+  if (!(*worker == last.worker)) return false;
+  Result<std::vector<BackendState>> backends = parse_servers_state(reply.substr(state + 2));
+  if (!backends) return tl::unexpected(std::move(backends.error()));
+  for (BackendState& backend : *backends) {
+    const BackendState* before = last.find(backend.name);
+    if (before == nullptr) return false;
+    for (Server& server : backend.servers) {
+      const Server* was = before->find(server.name);
+      if (was == nullptr) return false;
+      server.sessions = was->sessions;
+      server.backup = was->backup;
+      server.check.rise = was->check.rise;
+      server.check.fall = was->check.fall;
+    }
+  }
+  return *backends == last.backends;
+}
+
 Result<Running> parse_look(std::string_view reply) {
   const Result<Look> look = split_look(reply);
   if (!look) return tl::unexpected(look.error());

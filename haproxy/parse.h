@@ -35,6 +35,13 @@ struct Look {
 };
 [[nodiscard]] Result<Look> split_look(std::string_view reply);
 
+/// A shorter look, which is enough to say that nothing has moved: `show stat` is most of what HAProxy has to write.
+inline constexpr std::string_view kGlanceLine = "show info; show servers state";
+
+/// Does the reply to kGlanceLine tell of the same worker as `last`, with every server in the same state? What only `show stat`
+/// tells (sessions, `rise`, `fall`, `backup`) is taken as it was.
+[[nodiscard]] Result<bool> same_at_a_glance(std::string_view reply, const Running& last);
+
 /// split_look, parse_info, parse_servers_state and merge_stat.
 [[nodiscard]] Result<Running> parse_look(std::string_view reply);
 

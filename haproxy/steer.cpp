@@ -136,6 +136,12 @@ Result<Running> look(Talk& talk) {
   return parse_look(*reply);
 }
 
+Result<bool> is_unchanged(Talk& talk, const Running& last) {
+  auto reply = talk.ask(To::worker(), kGlanceLine, kExchange);
+  if (!reply) return tl::unexpected(std::move(reply).error());
+  return same_at_a_glance(*reply, last);
+}
+
 Steered apply(const Plan& plan, const Running& running, World& world, Instant not_after) {
   Steered steered;
   steered.running = running;

@@ -40,6 +40,10 @@ struct Steered {
 /// Reads what HAProxy is doing now.
 [[nodiscard]] Result<Running> look(Talk& talk);
 
+/// Is it the same worker as in `last`, with every server in the same state? Costs a fraction of `look`; sessions are not
+/// counted.
+[[nodiscard]] Result<bool> is_unchanged(Talk& talk, const Running& last);
+
 /// Sends the plan in its order. The old writers' exit is confirmed by re-reading before a new one goes in: where one is still
 /// usable, its backend's `in` steps are not sent. Where no session has to be ended, the whole switch goes in one line, since a
 /// batch takes microseconds and clients between two lines would be refused. Sessions that do not end within kFenceWait are a

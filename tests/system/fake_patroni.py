@@ -1,5 +1,5 @@
-"""Patroni members that are not there: each answers /primary, /cluster, /config and HAProxy's checks as Patroni 3.0.2 does, says what
-it is told to say, and misbehaves where it is told to. Beside each is a PostgreSQL that only says its member's name."""
+"""Patroni members that are not there: each answers /primary, /cluster, /config and HAProxy's checks as Patroni 3.0.2 does, says
+what it is told to say, and misbehaves where it is told to. Beside each is a PostgreSQL that only says its member's name."""
 
 import email.utils
 import json
@@ -148,8 +148,9 @@ class FakeMember:
                        "patroni": {"version": "3.0.2", "scope": self.cluster.scope} | self.patroni} | self.also
 
     def listed(self):
-        return {"name": self.name, "role": "leader" if self.role in ("primary", "master") else "replica", "state": self.state,
-                "api_url": f"{self.api_url}/patroni", "host": self.address, "port": 5432, "timeline": self.timeline, "lag": 0}
+        role = "leader" if self.role in ("primary", "master") else "replica"
+        return {"name": self.name, "role": role, "state": self.state, "api_url": f"{self.api_url}/patroni",
+                "host": self.address, "port": 5432, "timeline": self.timeline, "lag": 0}
 
 
 def end(connection):

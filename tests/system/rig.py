@@ -11,8 +11,8 @@ from processes import wait_until
 
 
 class Recorder:
-    """Stands between pointsman and HAProxy's stats socket and notes every line. `before`: function(line) that is called before a line
-    is passed on; it may raise ConnectionError to have the line dropped."""
+    """Stands between pointsman and HAProxy's stats socket and notes every line. `before`: function(line) that is called before a
+    line is passed on; it may raise ConnectionError to have the line dropped."""
 
     def __init__(self, path, target):
         self.path, self.target = path, target
@@ -53,7 +53,7 @@ class Recorder:
 
 
 class Rig:
-    """kind, method: as in haproxy.Haproxy and pointsman.Pointsman. `alert` and others go into the cluster's `poll`."""
+    """kind, method, other keywords: as in haproxy.Haproxy and pointsman.Pointsman. `poll`: the cluster's."""
 
     def __init__(self, cluster, kind="documented", method="runtime", run=True, poll=None, make_haproxy=haproxy.Haproxy,
                  extra_global="", **keys):
@@ -105,7 +105,8 @@ class Rig:
 
     def member_status(self, name):
         url = self.cluster.members[name].api_url
-        return next(member for cluster in self.status_json()["clusters"] for member in cluster["members"] if member["url"] == url)
+        return next(member for cluster in self.status_json()["clusters"] for member in cluster["members"]
+                    if member["url"] == url)
 
     def server_status(self, backend, server):
         return next(each for cluster in self.status_json()["clusters"] for each in cluster["servers"]

@@ -1,4 +1,4 @@
-"""After a reload or restart of HAProxy by somebody else, its state is put right within 100 ms of the new worker's first answer."""
+"""After a reload or restart of HAProxy by somebody else, all is put right within 100 ms of the new worker's first answer."""
 
 import re
 import signal

@@ -90,7 +90,7 @@ def test_a_bad_answer_is_refused_with_one_line(rig, case):
     member.asked.clear()
     member.tricks["/primary"] = CASES[case]
     try:
-        wait_until(lambda: rig.member_status("pg3")["silent_why"] == "bad_answer", 5, "the member counts as one that answers badly")
+        wait_until(lambda: rig.member_status("pg3")["silent_why"] == "bad_answer", 5, "it counts as one that answers badly")
         again = 2 if "drips" in case else 4  # one that hangs is asked after 1 s, then 2 s, then every 4 s
         wait_until(lambda: member.asked.count("/primary") >= again, 10, "it was asked again")
         assert rig.haproxy.state() == before

@@ -16,6 +16,8 @@ PTRACE_SEIZE, PTRACE_INTERRUPT, PTRACE_DETACH = 0x4206, 0x4207, 17
 
 def test_in_calm_all_is_well(make_rig, cluster):
     rig = make_rig()
+    wait_until(lambda: rig.pointsman.get("/readyz?writer=1")[0] == 200, 2, "the round that put it right is published")
+    wait_until(lambda: all(rig.member_status(name)["name"] == name for name in cluster.members), 2, "the names are known")
     assert rig.pointsman.get("/healthz") == (200, "the loop is running\n")
     for path in ("/readyz", "/readyz?scope=main", "/readyz?writer=1", "/readyz?scope=main&writer=1"):
         assert rig.pointsman.get(path)[0] == 200, path
@@ -28,7 +30,9 @@ def test_in_calm_all_is_well(make_rig, cluster):
     assert main["routes_right"] is True and main["writer_in"] is True and main["alarms"] == []
     assert [(member["name"], member["role"]) for member in main["members"]] == \
         [("pg1", "primary"), ("pg2", "replica"), ("pg3", "replica")]
-    assert {(s["backend"], s["server"]): (s["usable"], s["wanted"]["place"], s["wanted"]["reason"]) for s in main["servers"]} == {
+    servers = {(each["backend"], each["server"]): (each["usable"], each["wanted"]["place"], each["wanted"]["reason"])
+               for each in main["servers"]}
+    assert servers == {
         ("pg_primary", "pg1"): (True, "in", "claims_writer"), ("pg_primary", "pg2"): (False, "out", "other_is_writer"),
         ("pg_primary", "pg3"): (False, "out", "other_is_writer"), ("pg_replicas", "pg1"): (False, "out", "not_replica"),
         ("pg_replicas", "pg2"): (True, "in", "reads"), ("pg_replicas", "pg3"): (True, "in", "reads")}

@@ -5,8 +5,10 @@ import pytest
 from processes import wait_until
 
 
-@pytest.mark.parametrize("setup", [("naive", "runtime"), ("nocheck", "runtime"), ("documented", "runtime"), ("fragment", "file")],
-                         ids="-".join)
+SETUPS = [("naive", "runtime"), ("nocheck", "runtime"), ("documented", "runtime"), ("fragment", "file")]
+
+
+@pytest.mark.parametrize("setup", SETUPS, ids="-".join)
 def test_nothing_is_sent(make_rig, setup):
     rig = make_rig(*setup, run=False, observe=True)
     if setup[0] in ("documented", "fragment"):  # its own checks have found the writer

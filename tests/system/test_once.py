@@ -74,7 +74,7 @@ def test_plan_is_2_with_changes_and_0_without(make_rig, kind):
     assert done.returncode == 2, done.stdout + done.stderr
     assert rig.haproxy.state() == before and rig.recorder.commands()[sent:] == []
     added = [line for line in done.stdout.splitlines() if re.match(r"\+ ", line)]
-    assert len(added) == 4 and all("  # " in line for line in added), done.stdout  # two servers of each backend, each with its reason
+    assert len(added) == 4 and all("  # " in line for line in added), done.stdout  # two servers of each backend
     would = [line.split(" set server ")[1].split("  #")[0] for line in done.stdout.splitlines() if "would send:" in line]
     assert rig.pointsman.command("once").returncode == 0
     assert [command.removeprefix("set server ") for command in rig.recorder.commands()[sent:]] == would

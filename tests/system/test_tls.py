@@ -12,21 +12,20 @@ NAME = "patroni.example"
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
-    """A folder with ca, other_ca, server (for NAME and nothing else), address_server, client and stranger, each .pem and .key."""
+    """A folder with ca, other_ca, server (for NAME and nothing else), client and stranger, each .pem and .key."""
     folder = tmp_path_factory.mktemp("certificates")
 
     def openssl(*words):
         subprocess.run(["/usr/bin/openssl", *words], cwd=folder, check=True, capture_output=True)
 
+    new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
     for ca in ("ca", "other_ca"):
-        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{ca}.key", "-out",
-                f"{ca}.pem", "-days", "30", "-subj", f"/CN={ca}")
-    for name, ca, alternative in (("server", "ca", f"DNS:{NAME}"), ("client", "ca", "DNS:client"), ("stranger", "other_ca", "DNS:x")):
-        openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", f"{name}.key", "-out",
-                f"{name}.csr", "-subj", f"/CN={name}")
-        (folder / f"{name}.ext").write_text(f"subjectAltName={alternative}\n")
-        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial", "-days", "30",
-                "-out", f"{name}.pem", "-extfile", f"{name}.ext")
+        openssl("req", "-x509", *new_key, "-keyout", f"{ca}.key", "-out", f"{ca}.pem", "-days", "30", "-subj", f"/CN={ca}")
+    for name, ca, host in (("server", "ca", NAME), ("client", "ca", "client"), ("stranger", "other_ca", "stranger")):
+        openssl("req", *new_key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+        (folder / f"{name}.ext").write_text(f"subjectAltName=DNS:{host}\n")
+        openssl("x509", "-req", "-in", f"{name}.csr", "-CA", f"{ca}.pem", "-CAkey", f"{ca}.key", "-CAcreateserial",
+                "-days", "30", "-out", f"{name}.pem", "-extfile", f"{name}.ext")
     return folder
 
 
@@ -34,7 +33,8 @@ def certificates(tmp_path_factory):
 def tls_rig(cluster, make_rig, certificates):
     """tls_rig(verify_client=False, **tls): pointsman's `tls` section; paths are names in the folder of certificates."""
     def make(verify_client=False, **tls):
-        use_tls(cluster, certificates / "server.pem", certificates / "server.key", certificates / "ca.pem" if verify_client else None)
+        client_ca = certificates / "ca.pem" if verify_client else None
+        use_tls(cluster, certificates / "server.pem", certificates / "server.key", client_ca)
         rig = make_rig("nocheck", run=False)
         for key in ("ca", "cert", "key"):
             if key in tls:
@@ -68,7 +68,8 @@ REFUSED = {
     "another name": ({"ca": "ca.pem", "server_name": "elsewhere.example"}, False, "elsewhere.example"),
     "the address, which is not in the certificate": ({"ca": "ca.pem"}, False, "127.0."),
     "no certificate of ours": ({"ca": "ca.pem", "server_name": NAME}, True, "certificate"),
-    "a stranger's certificate": ({"ca": "ca.pem", "server_name": NAME, "cert": "stranger.pem", "key": "stranger.key"}, True, "ca"),
+    "a stranger's certificate":
+        ({"ca": "ca.pem", "server_name": NAME, "cert": "stranger.pem", "key": "stranger.key"}, True, "unknown ca"),
     "a CA file that is not there": ({"ca": "none.pem", "server_name": NAME}, False, "none.pem"),
 }
 
