@@ -89,6 +89,8 @@ struct World {
 
   /// One round, 50 ms after the one before.
   Outcome round();
+  /// The same, with no word from any member in between.
+  Outcome quiet_round();
   /// Rounds in which all is well; the last one's outcome.
   Outcome all_well_for(int rounds, std::size_t writer);
 

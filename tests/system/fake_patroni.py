@@ -160,7 +160,7 @@ def end(connection):
 
 
 class FakeCluster:
-    """Three members, pg1 the primary. A context manager; several of them may share a folder and a net by `beside` and `first`."""
+    """Three members, pg1 the primary. A context manager; several may share a folder and a net by `beside` and `first`."""
 
     def __init__(self, scope="main", first=11, beside=None, names=("pg1", "pg2", "pg3")):
         self.scope, self.ttl, self.tls = scope, 30, None

@@ -11,8 +11,8 @@ from processes import wait_until
 
 
 class Recorder:
-    """Stands between pointsman and HAProxy's stats socket and notes every line. `before`: function(line) that is called before a
-    line is passed on; it may raise ConnectionError to have the line dropped."""
+    """Stands between pointsman and HAProxy's stats socket and notes every line. `before`: function(line), called before a line
+    is passed on; it may raise ConnectionError to have the line dropped."""
 
     def __init__(self, path, target):
         self.path, self.target = path, target
@@ -68,9 +68,16 @@ class Rig:
 
     def start(self):
         self.haproxy.start()
+        wait_until(self.master_answers, 5, "HAProxy's master answers")  # it begins anew once its worker runs
         if self.run:
             self.pointsman.start()
             self.wait_steered()
+
+    def master_answers(self):
+        try:
+            return "worker" in self.haproxy.ask_master("show proc")
+        except OSError:
+            return False
 
     def close(self):
         self.pointsman.stop()

@@ -32,8 +32,7 @@ def release_too(rig):
     assert rig.pointsman.command("release").returncode == 0
 
 
-@pytest.mark.parametrize("end", [stop_by_hand, kill, release_too])
-@pytest.mark.parametrize("state", ["maint", "drain"])
+@pytest.mark.parametrize("state, end", [("maint", stop_by_hand), ("drain", kill), ("maint", release_too), ("drain", release_too)])
 @pytest.mark.parametrize("kind", ["documented", "naive"])
 def test_a_reader_that_the_operator_took_out_stays_out(make_rig, kind, state, end):
     rig = make_rig(kind)

@@ -76,7 +76,7 @@ def test_a_good_new_configuration_is_taken(make_rig):
     old, rig.pointsman.http_address = rig.pointsman.http_address, (f"{rig.cluster.net}.1", 8011)
     hang_up(rig)
     wait_until(lambda: rig.pointsman.get("/healthz")[0] == 200, 5, "it listens at the new address")
-    assert rig.status_json()["observe"] is True
+    wait_until(lambda: rig.status_json()["observe"], 2, "its first round is published")
     rig.pointsman.http_address = old
     wait_until(lambda: rig.pointsman.get("/healthz")[0] is None, 5, "and no longer at the old one")
     rig.pointsman.http_address = (f"{rig.cluster.net}.1", 8011)
