@@ -24,7 +24,7 @@ volatile std::sig_atomic_t g_reload = 0;
 
 void catch_signals() {
   struct sigaction action {};
-  action.sa_handler = [](int signal) { signal == SIGHUP ? g_reload = 1 : g_stop = 1; };
+  action.sa_handler = [](int signal) { (signal == SIGHUP ? g_reload : g_stop) = 1; };
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaction(signal, &action, nullptr);
 }
 

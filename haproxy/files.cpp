@@ -16,7 +16,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kLargestFile = 16 * 1024 * 1024;
+constexpr std::size_t kLargestFile = std::size_t{16} * 1024 * 1024;
 constexpr mode_t kModeOfNewFile = 0640;
 constexpr int kNamesToTry = 100;
 
@@ -151,7 +151,7 @@ Result<void> replace_in(int folder, const fs::path& path, std::string_view bytes
 
 Result<std::string> read_all(int fd, const fs::path& path) {
   std::string text;
-  std::array<char, 64 * 1024> piece;
+  std::array<char, std::size_t{64} * 1024> piece;
   while (true) {
     const ssize_t got = ::read(fd, piece.data(), piece.size());
     if (got < 0 && errno == EINTR) continue;

@@ -14,6 +14,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <string_view>
 
 #include "haproxy/clock.h"
@@ -73,9 +74,9 @@ std::string look_up(const std::string& word, std::string_view path) {
   if (word.find('/') != std::string::npos) return is_program(word) ? word : "";
   while (!path.empty()) {
     const std::size_t end = path.find(':');
-    const std::string folder(path.substr(0, end));
+    const std::filesystem::path folder(path.substr(0, end));
     // An empty or relative entry would mean the current folder, which is no place for programs.
-    if (folder.starts_with('/') && is_program(folder + "/" + word)) return folder + "/" + word;
+    if (folder.is_absolute() && is_program((folder / word).string())) return (folder / word).string();
     path.remove_prefix(end == std::string_view::npos ? path.size() : end + 1);
   }
   return "";
@@ -84,6 +85,7 @@ std::string look_up(const std::string& word, std::string_view path) {
 /// Starts it as the leader of a process group of its own. An errno, or 0.
 int spawn(pid_t& pid, const std::string& program, const std::vector<std::string>& words, const std::string& path, int output) {
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (const std::string& word : words) arguments.push_back(const_cast<char*>(word.c_str()));
   arguments.push_back(nullptr);
   std::string path_setting = "PATH=" + path;

@@ -102,7 +102,7 @@ class FakeMember:
     def serve_api(self, connection):
         connection.settimeout(20)
         if self.cluster.tls:
-            connection = self.cluster.tls.wrap_socket(connection, server_side=True)
+            connection = shake_hands(self.cluster.tls, connection)
         request = b""
         while b"\r\n\r\n" not in request:
             part = connection.recv(4096)
@@ -151,6 +151,22 @@ class FakeMember:
         role = "leader" if self.role in ("primary", "master") else "replica"
         return {"name": self.name, "role": role, "state": self.state, "api_url": f"{self.api_url}/patroni",
                 "host": self.address, "port": 5432, "timeline": self.timeline, "lag": 0}
+
+
+def shake_hands(tls, connection):
+    """The connection under TLS. Where it is refused, what the other side sends still is read, so that it gets the alert and no
+    reset."""
+    kept = connection.dup()
+    try:
+        return tls.wrap_socket(connection, server_side=True)
+    except ssl.SSLError:
+        kept.settimeout(2)
+        kept.shutdown(socket.SHUT_WR)
+        while kept.recv(4096):
+            pass
+        raise
+    finally:
+        kept.close()
 
 
 def end(connection):

@@ -32,7 +32,10 @@ def release_too(rig):
     assert rig.pointsman.command("release").returncode == 0
 
 
-@pytest.mark.parametrize("state, end", [("maint", stop_by_hand), ("drain", kill), ("maint", release_too), ("drain", release_too)])
+WAYS = [("maint", stop_by_hand), ("drain", kill), ("maint", release_too), ("drain", release_too)]
+
+
+@pytest.mark.parametrize("state, end", WAYS)
 @pytest.mark.parametrize("kind", ["documented", "naive"])
 def test_a_reader_that_the_operator_took_out_stays_out(make_rig, kind, state, end):
     rig = make_rig(kind)
