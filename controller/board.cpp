@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "controller/schedule.h"
+
 namespace controller {
 namespace {
 
@@ -61,6 +63,9 @@ void Board::put(std::size_t cluster, std::size_t member, MemberReport report, co
     const std::lock_guard lock(mutex_);
     if (cluster >= now_.clusters.size() || member >= now_.clusters[cluster].members.size()) return;
     auto& known = now_.clusters[cluster].members[member];
+    const bool news =
+        report.answer() == nullptr ? !known.silence : !known.answer || known.silence || is_news(*known.answer, report);
+    if (news || (!api_ip.empty() && api_ip != known.api_ip)) ++now_.version;
     if (!api_ip.empty() && api_ip != known.api_ip) {
       known.api_ip = api_ip;
       resolve(known);
@@ -76,7 +81,7 @@ void Board::put(std::size_t cluster, std::size_t member, MemberReport report, co
       if (!answer->name.empty()) known.name = answer->name;
       known.answer = std::move(report);
     }
-    ++now_.version;
+    if (!news) return;
   }
   changed_.notify_all();
 }

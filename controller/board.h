@@ -55,7 +55,7 @@ struct ClusterSnapshot {
 };
 
 struct Snapshot {
-  std::uint64_t version = 0;
+  std::uint64_t version = 0;              ///< counts news (is_news): an answer that says the same again, later, raises nothing
   std::vector<ClusterSnapshot> clusters;  ///< in the order of the configuration
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };

@@ -68,11 +68,13 @@ Outcome Loop::round(const Snapshot& seen) {
   Outcome outcome;
   outcome.failed = !carried.confirmed;
   outcome.changed = carried.changed;
+  bool settled = true;
   for (const Judgement& judgement : decided.judgements) {
+    settled = settled && judgement.topology.claims == 1;
     outcome.writer_known = outcome.writer_known && judgement.topology.writer.has_value();
     outcome.holding = outcome.holding || judgement.topology.writer_state == WriterState::holding;
   }
-  const bool quiet = decided.plan.nothing_to_send() && !outcome.failed && !outcome.changed && !outcome.holding;
+  const bool quiet = settled && decided.plan.nothing_to_send() && !outcome.failed && !outcome.changed && !outcome.holding;
   last_ = {begun, seen.version, std::move(carried.running), outcome, quiet};
   return outcome;
 }
@@ -205,9 +207,11 @@ void Loop::fence_old_workers(const Decided& decided, Carried& carried) {
   const auto fences = fences_for_all(decided.desired);
   const auto pids = haproxy::old_workers(edges_.world.talk);
   if (!pids) {
-    carried.troubles.push_back(pids.error().text());
+    // A master that is reloading executes itself anew, and refuses connections meanwhile.
+    if (++master_failures_ > 1) carried.troubles.push_back(pids.error().text());
     return;
   }
+  master_failures_ = 0;
   old_workers_possible_ = !pids->empty();
   if (fences.empty()) return;
   for (const int pid : *pids) {
@@ -256,7 +260,7 @@ void Loop::log_changes(const Decided& decided) {
       });
       const bool same = before != last_decisions_[c].end() && before->verdict.place == decision.verdict.place &&
                         before->verdict.reason == decision.verdict.reason;
-      if (!same)
+      if (!same && decision.verdict.reason != Reason::unseen)
         spdlog::info("{}/{}: {}, {} ({})", decision.backend, decision.server, word(decision.verdict.place),
                      word(decision.verdict.reason), decision.verdict.evidence);
     }

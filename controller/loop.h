@@ -26,7 +26,7 @@ inline constexpr std::chrono::milliseconds kStalePlan{200};
 inline constexpr std::chrono::milliseconds kLookEvery{50};
 
 /// While nothing moves, what is known is thought over this often: time alone changes verdicts too.
-inline constexpr std::chrono::milliseconds kThinkEvery{250};
+inline constexpr std::chrono::milliseconds kThinkEvery{1000};
 
 /// The seams to the world. Everything outlives the loop.
 struct Edges {
@@ -98,6 +98,7 @@ class Loop {
   std::map<std::string, Memory> carried_over_;  ///< by scope, for the first round
   bool old_workers_possible_ = true;
   Instant old_workers_looked_{};
+  unsigned master_failures_ = 0;  ///< in a row
   Instant fragment_looked_{};
   std::optional<haproxy::Fragment> fragment_;
   std::map<std::string, Instant> troubles_;  ///< when last met: each is logged when it begins

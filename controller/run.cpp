@@ -78,7 +78,8 @@ class Daemon {
         bulletin_.post(session_->loop.published());
         tell_systemd();
       }
-      if (session_->board.wait(seen.version, haproxy::BootClock::now() + kLookEvery)) seen = session_->board.snapshot();
+      session_->board.wait(seen.version, haproxy::BootClock::now() + kLookEvery);
+      seen = session_->board.snapshot();
     }
     notify_stopping();
     spdlog::info("stopped; HAProxy's own checks carry on");

@@ -291,14 +291,7 @@ Result<Look> split_look(std::string_view reply) {
 }
 
 Result<bool> same_at_a_glance(std::string_view reply, const Running& last) {
-  constexpr std::string_view kStateStart = "\n\n1\n# be_id ";
-  const std::size_t state = reply.find(kStateStart);
-  if (!reply.starts_with(kInfoStart) || state == std::string_view::npos)
-    return unexpected_reply(kGlanceLine, "info, then servers state, format 1", reply.substr(0, reply.find('\n')));
-  const Result<Worker> worker = parse_info(reply.substr(0, state + 2));
-  if (!worker) return tl::unexpected(worker.error());
-  if (!(*worker == last.worker)) return false;
-  Result<std::vector<BackendState>> backends = parse_servers_state(reply.substr(state + 2));
+  Result<std::vector<BackendState>> backends = parse_servers_state(reply);
   if (!backends) return tl::unexpected(std::move(backends.error()));
   for (BackendState& backend : *backends) {
     const BackendState* before = last.find(backend.name);

@@ -36,10 +36,11 @@ struct Look {
 [[nodiscard]] Result<Look> split_look(std::string_view reply);
 
 /// A shorter look, which is enough to say that nothing has moved: `show stat` is most of what HAProxy has to write.
-inline constexpr std::string_view kGlanceLine = "show info; show servers state";
+inline constexpr std::string_view kGlanceLine = "show servers state";
 
-/// Does the reply to kGlanceLine tell of the same worker as `last`, with every server in the same state? What only `show stat`
-/// tells (sessions, `rise`, `fall`, `backup`) is taken as it was.
+/// Does the reply to kGlanceLine show every server in the same state as `last`? A new worker in which all is the same is no
+/// news before the next full look: nothing is to be done in it. What only `show stat` tells (sessions, `rise`, `fall`,
+/// `backup`) is taken as it was.
 [[nodiscard]] Result<bool> same_at_a_glance(std::string_view reply, const Running& last);
 
 /// split_look, parse_info, parse_servers_state and merge_stat.

@@ -40,7 +40,7 @@ struct Steered {
 /// Reads what HAProxy is doing now.
 [[nodiscard]] Result<Running> look(Talk& talk);
 
-/// Is it the same worker as in `last`, with every server in the same state? Costs a fraction of `look`; sessions are not
+/// Is every server in the same state as in `last`? Costs a fraction of `look`; sessions are not
 /// counted.
 [[nodiscard]] Result<bool> is_unchanged(Talk& talk, const Running& last);
 

@@ -59,8 +59,8 @@ def test_once_takes_30_ms_on_a_quiet_cluster(make_rig, cluster, setup, measured)
 @pytest.mark.parametrize("setup", [("documented", "runtime"), ("fragment", "file")], ids="-".join)
 def test_run_uses_half_a_percent_of_a_core_in_calm(make_rig, cluster, setup, measured):
     rig = make_rig(*setup)
-    calm_from = time.monotonic() + 20  # the changes of its start have passed
-    wait_until(lambda: time.monotonic() >= calm_from, 30, "calm", every=0.5)
+    calm_from = time.monotonic() + 52  # the pace has come down from what is new at a start
+    wait_until(lambda: time.monotonic() >= calm_from, 60, "calm", every=0.5)
     shares = []
     for _ in range(3):  # a machine that is busy with something else makes every switch of context dearer
         begin, used = time.monotonic(), rig.pointsman.cpu_seconds()

@@ -95,6 +95,7 @@ TEST_CASE("a claim asked for after the old writer's last answer wins while that 
   w.judge_now();
   CHECK(w.last.topology.claims == 2);
   CHECK(w.last.topology.writer == 1u);
+  CHECK(w.last.topology.alarms.empty());
 }
 
 TEST_CASE("the old writer claiming again is a dispute, not a move back") {
