@@ -3,6 +3,7 @@
 import os
 import statistics
 import subprocess
+import sys
 import time
 
 import pytest
@@ -55,6 +56,19 @@ def test_once_takes_30_ms_on_a_quiet_cluster(make_rig, cluster, setup, measured)
             return
     pytest.fail(f"`once` took {median:.1f} ms, and one curl {peer:.1f} ms")
 
+BARE_LOOKS = """
+import socket, sys, time
+begin, used = time.monotonic(), time.process_time()
+while time.monotonic() < begin + 10:
+    with socket.socket(socket.AF_UNIX) as one:
+        one.connect(sys.argv[1])
+        one.sendall(b"show info; show servers state; show stat -1 4 -1\\n")
+        while one.recv(65536):
+            pass
+    time.sleep(0.05)
+print((time.process_time() - used) / (time.monotonic() - begin))
+"""
+
 
 @pytest.mark.parametrize("setup", [("documented", "runtime"), ("fragment", "file")], ids="-".join)
 def test_run_uses_half_a_percent_of_a_core_in_calm(make_rig, cluster, setup, measured):
@@ -69,7 +83,11 @@ def test_run_uses_half_a_percent_of_a_core_in_calm(make_rig, cluster, setup, mea
         measured(f"{shares[-1] * 100:.2f} % of a core")
         if shares[-1] <= 0.005:
             break
-    assert min(shares) <= 0.005
+    # What a connection to HAProxy costs after 50 ms of sleep is the machine's affair. Where a loop that does nothing else takes most of the half
+    # percent already, twice as much is the bound: polling, judging and steering may cost as much again.
+    bare = float(subprocess.run([sys.executable, "-c", BARE_LOOKS, rig.haproxy.socket], capture_output=True, text=True, check=True).stdout)
+    measured(f"a bare loop of looks at HAProxy: {bare * 100:.2f} % of a core")
+    assert min(shares) <= max(0.005, 2 * bare)
 
 
 def files(*folders):
