@@ -26,7 +26,7 @@ inline constexpr std::chrono::milliseconds kStalePlan{200};
 inline constexpr std::chrono::milliseconds kLookEvery{50};
 
 /// While nothing moves, what is known is thought over this often: time alone changes verdicts too.
-inline constexpr std::chrono::milliseconds kThinkEvery{1000};
+inline constexpr std::chrono::milliseconds kThinkEvery{500};
 
 /// The seams to the world. Everything outlives the loop.
 struct Edges {
