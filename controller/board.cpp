@@ -134,6 +134,11 @@ Snapshot Board::snapshot() const {
   return now_;
 }
 
+std::uint64_t Board::version() const {
+  const std::lock_guard lock(mutex_);
+  return now_.version;
+}
+
 bool Board::wait(std::uint64_t seen, Instant until) {
   constexpr Duration kLongest = std::chrono::hours(1);
   std::unique_lock lock(mutex_);

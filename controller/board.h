@@ -74,6 +74,7 @@ class Board {
   void put_timings(std::size_t cluster, Timings timings);
 
   [[nodiscard]] Snapshot snapshot() const;
+  [[nodiscard]] std::uint64_t version() const;
   /// Waits until the version is above `seen`, `until` has come, or `wake` was called; says whether the version is above.
   bool wait(std::uint64_t seen, Instant until);
   /// Ends a `wait` at once (signals, shutdown).

@@ -37,10 +37,6 @@ Loop::Loop(const Config& config, std::string version, Edges edges, Remembered re
 
 Outcome Loop::round(const Snapshot& seen) {
   const Instant begun = edges_.world.now();
-  if (nothing_new(seen, begun)) {
-    count_round(published_.counters, edges_.world.now() - begun);
-    return last_.outcome;
-  }
   const auto running = haproxy::look(edges_.world.talk);
   if (!running || running->worker.stopping) {
     const haproxy::Error old{"read", "HAProxy", "an old worker answered: it is being reloaded", ""};
@@ -75,15 +71,17 @@ Outcome Loop::round(const Snapshot& seen) {
     outcome.holding = outcome.holding || judgement.topology.writer_state == WriterState::holding;
   }
   const bool quiet = settled && decided.plan.nothing_to_send() && !outcome.failed && !outcome.changed && !outcome.holding;
-  last_ = {begun, seen.version, std::move(carried.running), outcome, quiet};
+  last_ = {begun, seen.version, std::move(carried.running), {}, outcome, quiet};
   return outcome;
 }
 
-/// Nobody has said anything new, and HAProxy, looked at, is as it was when all was well.
-bool Loop::nothing_new(const Snapshot& seen, Instant now) {
-  if (!last_.quiet || seen.version != last_.version || now - last_.at >= kThinkEvery) return false;
-  const auto same = haproxy::is_unchanged(edges_.world.talk, last_.running);
-  return same && *same;
+std::optional<Outcome> Loop::short_round(std::uint64_t version) {
+  const Instant begun = edges_.world.now();
+  if (!last_.quiet || version != last_.version || begun - last_.at >= kThinkEvery) return std::nullopt;
+  const auto same = haproxy::is_unchanged(edges_.world.talk, last_.running, last_.same_reply);
+  if (!same || !*same) return std::nullopt;
+  count_round(published_.counters, edges_.world.now() - begun);
+  return last_.outcome;
 }
 
 haproxy::Result<Loop::Preview> Loop::preview(const Snapshot& seen) {

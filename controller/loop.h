@@ -26,7 +26,7 @@ inline constexpr std::chrono::milliseconds kStalePlan{200};
 inline constexpr std::chrono::milliseconds kLookEvery{50};
 
 /// While nothing moves, what is known is thought over this often: time alone changes verdicts too.
-inline constexpr std::chrono::milliseconds kThinkEvery{500};
+inline constexpr std::chrono::milliseconds kThinkEvery{1000};
 
 /// The seams to the world. Everything outlives the loop.
 struct Edges {
@@ -52,6 +52,9 @@ class Loop {
 
   /// One round: read HAProxy, decide, carry out (unless `observe`), publish.
   Outcome round(const Snapshot& seen);
+  /// The short round of a calm time: HAProxy is looked at, and is as it was when all was well, and nobody has said anything
+  /// new since (`version`, of the board). Nothing: a whole round is due.
+  std::optional<Outcome> short_round(std::uint64_t version);
 
   /// As far as deciding, with nothing touched: what `plan` prints.
   struct Preview {
@@ -73,7 +76,6 @@ class Loop {
 
  private:
   struct Carried;
-  [[nodiscard]] bool nothing_new(const Snapshot& seen, Instant now);
   void begin_with(const haproxy::Running& running, const Snapshot& seen);
   void notice_restart(const haproxy::Worker& worker);
   void carry_out(const Decided& decided, const haproxy::Running& running, const Snapshot& seen, Carried& carried);
@@ -111,6 +113,7 @@ class Loop {
     Instant at{};
     std::uint64_t version = 0;
     haproxy::Running running;
+    std::string same_reply;  ///< of a short look
     Outcome outcome;
     bool quiet = false;  ///< nothing was to be done, and nothing is about to change
   } last_;

@@ -54,7 +54,7 @@ int once_command(const Options& options) {
   const Instant until = haproxy::BootClock::now() + kWaver;
   bool changed = outcome.changed;
   while ((outcome.holding || outcome.failed) && haproxy::BootClock::now() < until) {
-    session.board.wait(session.board.snapshot().version, haproxy::BootClock::now() + kLookEvery);
+    session.board.wait(session.board.version(), haproxy::BootClock::now() + kLookEvery);
     outcome = session.round();
     changed = changed || outcome.changed;
   }

@@ -73,10 +73,16 @@ bool disputed(const Cluster& cluster) {
   return std::ranges::count_if(cluster.members, claims) > 1;
 }
 
-Instant primary_due(const Cluster& cluster, const Member& member, Instant now) {
+Instant primary_due(const Cluster& cluster, const Member& member, Instant now, double jitter) {
   if (member.asked.in_flight) return kNever;
   if (member.hurry) return std::max(rested(member.asked), member.asked.last_asked + kNudgesApart);
-  return next_ask(member.asked, cluster.config.poll, now - cluster.changed_at, member.jitter);
+  return next_ask(member.asked, cluster.config.poll, now - cluster.changed_at, jitter);
+}
+
+Instant primary_due(const Cluster& cluster, Instant now) {
+  Instant first = kNever;
+  for (const auto& member : cluster.members) first = std::min(first, primary_due(cluster, member, now, member.jitter));
+  return first;
 }
 
 /// Members that an errand may go to, now or later: those that are well, and of these the ones that claim nothing, if any.
@@ -179,8 +185,11 @@ class Poller::Impl {
   }
 
   void send_due(Cluster& cluster, Instant now) {
-    for (auto& member : cluster.members) {
-      if (primary_due(cluster, member, now) <= now) ask(cluster, member, Path::primary);
+    if (primary_due(cluster, now) <= now) {
+      // Whoever may be asked already goes along: one picture of the cluster, and one waking for it.
+      for (auto& member : cluster.members) {
+        if (primary_due(cluster, member, now, 0) <= now) ask(cluster, member, Path::primary);
+      }
     }
     if (disputed(cluster)) {
       for (auto& member : cluster.members) {
@@ -204,10 +213,10 @@ class Poller::Impl {
 
   Instant look_again(Cluster& cluster, Instant now) const {
     const auto members = errand_members(cluster);
-    Instant next = std::min(errand_due(cluster.cluster, members), errand_due(cluster.config_errand, members));
+    Instant next =
+        std::min({primary_due(cluster, now), errand_due(cluster.cluster, members), errand_due(cluster.config_errand, members)});
     const bool in_dispute = disputed(cluster);
     for (const auto& member : cluster.members) {
-      next = std::min(next, primary_due(cluster, member, now));
       if (in_dispute) next = std::min(next, dispute_due(member));
     }
     return next;

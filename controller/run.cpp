@@ -65,21 +65,19 @@ class Daemon {
   void run() {
     for (const Finding& finding : examine_haproxy(*session_))
       finding.error ? spdlog::error("{}", finding.text) : spdlog::warn("{}", finding.text);
-    Snapshot seen = session_->board.snapshot();
     for (Instant posted{}; g_stop == 0;) {
       if (g_reload != 0) {
         g_reload = 0;
         reload();
-        seen = session_->board.snapshot();
       }
-      session_->loop.round(seen);
+      const std::uint64_t version = session_->board.version();
+      session_->round();
       if (session_->loop.published().at != posted) {
         posted = session_->loop.published().at;
         bulletin_.post(session_->loop.published());
         tell_systemd();
       }
-      session_->board.wait(seen.version, haproxy::BootClock::now() + kLookEvery);
-      seen = session_->board.snapshot();
+      session_->board.wait(version, haproxy::BootClock::now() + kLookEvery);
     }
     notify_stopping();
     spdlog::info("stopped; HAProxy's own checks carry on");

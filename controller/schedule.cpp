@@ -31,7 +31,7 @@ Instant next_ask(const Asked& asked, const Poll& poll, Duration since_change, do
   Duration gap = pace(poll, since_change);
   if (gap == Duration(poll.calm)) {
     const double spread = std::clamp(jitter, 0.0, 1.0) * 0.1;
-    gap -= std::chrono::duration_cast<Duration>(gap * spread);
+    gap += std::chrono::duration_cast<Duration>(gap * spread);
   }
   return std::max({asked.last_asked + gap, rested(asked)});
 }

@@ -22,7 +22,8 @@ struct Asked {
 
 /// When this member may be asked next: the pace after the last request, no sooner than 4 times the last answer's time after it,
 /// 1, 2, then 4 s after a time-out that had a connection (closing does not free a worker that waits for PostgreSQL;
-/// Patroni 4.1.5 has five). `jitter` in [0, 1) spreads calm requests over the last tenth of the pace.
+/// Patroni 4.1.5 has five). `jitter` in [0, 1) delays calm requests by up to a
+/// tenth of the pace: pointsmen that were started together drift apart.
 [[nodiscard]] Instant next_ask(const Asked& asked, const Poll& poll, Duration since_change, double jitter);
 
 /// The manners alone, without the pace: how soon this member may be asked for anything at all.

@@ -69,6 +69,11 @@ Session::Session(Config configuration)
             unix_seconds},
            remembered) {}
 
+Outcome Session::round() {
+  if (const auto outcome = loop.short_round(board.version())) return *outcome;
+  return loop.round(board.snapshot());
+}
+
 void Session::await_first_answers() {
   std::chrono::milliseconds longest{0};
   for (const ClusterConfig& cluster : config.clusters) longest = std::max(longest, cluster.poll.timeout);

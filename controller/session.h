@@ -26,7 +26,8 @@ class Session {
   /// Waits until every member has answered or failed, and, where somebody answered, some address is known; `poll.timeout` (the
   /// longest of the clusters') at most.
   void await_first_answers();
-  Outcome round() { return loop.round(board.snapshot()); }
+  /// A short round where that is enough, else a whole one.
+  Outcome round();
 
   const Config config;
   haproxy::DiskFiles files;

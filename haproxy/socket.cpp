@@ -1,9 +1,11 @@
 #include "haproxy/socket.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <cerrno>
@@ -87,12 +89,12 @@ tl::unexpected<Error> Exchange::no_connection(int error) const {
   }
 }
 
-/// Bounds the next blocking calls of one direction (SO_SNDTIMEO is connect's too); false where no time is left.
-bool limit(int fd, int direction, Duration left) {
+/// Bounds the next blocking connect() or send(); false where no time is left.
+bool limit_sending(const Descriptor& fd, Duration left) {
   const auto micros = std::chrono::ceil<std::chrono::microseconds>(left).count();
   if (micros <= 0) return false;
   const timeval bound{micros / 1'000'000, static_cast<suseconds_t>(micros % 1'000'000)};
-  return setsockopt(fd, SOL_SOCKET, direction, &bound, sizeof bound) == 0;
+  return setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof bound) == 0;
 }
 
 Result<void> open_connection(const Descriptor& fd, const Exchange& exchange) {
@@ -106,7 +108,7 @@ Result<void> open_connection(const Descriptor& fd, const Exchange& exchange) {
   path.copy(address.sun_path, path.size());
   if (fd.get() < 0) return exchange.no_connection(errno);
   // With a full backlog connect() waits.
-  if (!limit(fd.get(), SO_SNDTIMEO, exchange.left())) return exchange.late();
+  if (!limit_sending(fd, exchange.left())) return exchange.late();
   if (connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return exchange.no_connection(errno);
   return {};
 }
@@ -119,23 +121,37 @@ Result<void> send_all(const Descriptor& fd, std::string_view bytes, const Exchan
     } else if (sent < 0 && errno != EAGAIN && errno != EINTR) {
       return exchange.failed(errno);
     }
-    if (!bytes.empty() && !limit(fd.get(), SO_SNDTIMEO, exchange.left())) return exchange.late();
+    if (!bytes.empty() && !limit_sending(fd, exchange.left())) return exchange.late();
   }
   return {};
 }
 
-/// One receive takes all that comes until the end of the time or of the reply: few system calls, this runs 20 times a second.
+/// Waits for `events` on the connection, until the time is over.
+bool await(const Descriptor& fd, short events, Duration most) {
+  if (most <= Duration::zero()) return false;
+  const auto nanos = std::chrono::ceil<std::chrono::nanoseconds>(most).count();
+  const timespec bound{nanos / 1'000'000'000, nanos % 1'000'000'000};
+  pollfd waited{fd.get(), events, 0};
+  return ppoll(&waited, 1, &bound, nullptr) != 0;  // a signal's interruption counts as an event: the receive tells
+}
+
+/// HAProxy answers, then closes: a short reply is awaited by its end, which wakes this thread once and not twice (it runs 20
+/// times a second). A reply that does not fit into the connection's buffer has no end before it is read.
 Result<std::string> read_to_end(const Descriptor& fd, const Exchange& exchange) {
+  constexpr Duration kEndOfShortReply = std::chrono::milliseconds(5);
   std::array<char, 16'384> chunk;  // not cleared
   std::string reply;
+  await(fd, POLLRDHUP, std::min<Duration>(exchange.left(), kEndOfShortReply));
   for (;;) {
-    if (!limit(fd.get(), SO_RCVTIMEO, exchange.left())) return exchange.late();
-    const ssize_t got = recv(fd.get(), chunk.data(), chunk.size(), MSG_WAITALL);
+    const ssize_t got = recv(fd.get(), chunk.data(), chunk.size(), MSG_DONTWAIT);
     if (got == 0) return reply;
     if (got > 0) {
       reply.append(chunk.data(), static_cast<std::size_t>(got));
       if (reply.size() > kLongestReply) return fail("ask", exchange.path.string(), "the reply is longer than 64 MB");
-    } else if (errno != EAGAIN && errno != EINTR) {
+      if (exchange.left() <= Duration::zero()) return exchange.late();
+    } else if (errno == EAGAIN) {
+      if (!await(fd, POLLIN | POLLRDHUP, exchange.left())) return exchange.late();
+    } else if (errno != EINTR) {
       return exchange.failed(errno);
     }
   }

@@ -136,10 +136,13 @@ Result<Running> look(Talk& talk) {
   return parse_look(*reply);
 }
 
-Result<bool> is_unchanged(Talk& talk, const Running& last) {
+Result<bool> is_unchanged(Talk& talk, const Running& last, std::string& same_reply) {
   auto reply = talk.ask(To::worker(), kGlanceLine, kExchange);
   if (!reply) return tl::unexpected(std::move(reply).error());
-  return same_at_a_glance(*reply, last);
+  if (!same_reply.empty() && *reply == same_reply) return true;
+  const auto same = same_at_a_glance(*reply, last);
+  same_reply = same && *same ? std::move(*reply) : std::string();
+  return same;
 }
 
 Steered apply(const Plan& plan, const Running& running, World& world, Instant not_after) {

@@ -40,9 +40,9 @@ struct Steered {
 /// Reads what HAProxy is doing now.
 [[nodiscard]] Result<Running> look(Talk& talk);
 
-/// Is every server in the same state as in `last`? Costs a fraction of `look`; sessions are not
-/// counted.
-[[nodiscard]] Result<bool> is_unchanged(Talk& talk, const Running& last);
+/// Is every server in the same state as in `last`? Costs a fraction of `look`; sessions are not counted. `same_reply` is kept
+/// between calls: a reply that is word for word the one that was found the same before is not parsed again.
+[[nodiscard]] Result<bool> is_unchanged(Talk& talk, const Running& last, std::string& same_reply);
 
 /// Sends the plan in its order. The old writers' exit is confirmed by re-reading before a new one goes in: where one is still
 /// usable, its backend's `in` steps are not sent. Where no session has to be ended, the whole switch goes in one line, since a

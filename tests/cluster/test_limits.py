@@ -71,7 +71,7 @@ print((time.process_time() - used) / (time.monotonic() - begin))
 
 
 @pytest.mark.parametrize("setup", [("documented", "runtime"), ("fragment", "file")], ids="-".join)
-def test_run_in_calm_costs_half_a_percent_of_a_core_or_twice_a_bare_loop(make_rig, cluster, setup, measured):
+def test_run_in_calm_costs_at_most_half_a_percent_of_a_core(make_rig, cluster, setup, measured):
     rig = make_rig(*setup)
     calm_from = time.monotonic() + 52  # the pace has come down from what is new at a start
     wait_until(lambda: time.monotonic() >= calm_from, 60, "calm", every=0.5)
@@ -83,11 +83,10 @@ def test_run_in_calm_costs_half_a_percent_of_a_core_or_twice_a_bare_loop(make_ri
         measured(f"{shares[-1] * 100:.2f} % of a core")
         if shares[-1] <= 0.005:
             break
-    # What a connection to HAProxy costs after 50 ms of sleep is the machine's affair. Where a loop that does nothing else takes most of the half
-    # percent already, twice as much is the bound: polling, judging and steering may cost as much again.
+    # A bare loop of looks costs 0.38 % where half a percent was measured; a machine on which it costs more is slower at everything.
     bare = float(subprocess.run([sys.executable, "-c", BARE_LOOKS, rig.haproxy.socket], capture_output=True, text=True, check=True).stdout)
     measured(f"a bare loop of looks at HAProxy: {bare * 100:.2f} % of a core")
-    assert min(shares) <= max(0.005, 2 * bare)
+    assert min(shares) <= max(0.005, 0.005 / 0.0038 * bare)
 
 
 def files(*folders):

@@ -280,6 +280,22 @@ TEST_CASE("a change makes the poller alert") {
   CHECK(eventually([&] { return three.c.requests("/primary").size() >= before + 15; }, milliseconds(1000)));
 }
 
+TEST_CASE("in calm the members are asked together, and none sooner than calm after it was asked before") {
+  Three three;
+  three.watch.clusters[0].poll = {milliseconds(200), milliseconds(200), milliseconds(1500)};
+  three.watch.start(true);
+  REQUIRE(eventually([&] { return three.requests("/primary") >= 3 * 12; }));
+  three.watch.poller.reset();
+  const auto a = three.a.requests("/primary");
+  const auto b = three.b.requests("/primary");
+  int together = 0;
+  for (std::size_t at = 1; at < 11; ++at) {
+    CHECK(a[at] - a[at - 1] > milliseconds(180));  // less what the way here took the one time and not the other
+    if (std::chrono::abs(a[at] - b[at]) < milliseconds(10)) ++together;
+  }
+  CHECK(together >= 7);
+}
+
 TEST_CASE("a nudge asks everybody at once") {
   Three three;
   three.watch.clusters[0].poll = {seconds(20), seconds(20), milliseconds(1500)};

@@ -55,10 +55,10 @@ TEST_CASE("the pace counts from the last request") {
   CHECK(next_ask(asked, kPoll, std::chrono::hours(1), 0) == kStart + seconds(1));
 }
 
-TEST_CASE("jitter spreads calm requests over the last tenth of the pace, and no others") {
+TEST_CASE("jitter delays calm requests by up to a tenth of the pace, and no others") {
   const Asked asked{kStart, kStart, milliseconds(2), 0, false};
-  CHECK(next_ask(asked, kPoll, std::chrono::hours(1), 0.5) == kStart + milliseconds(950));
-  CHECK(next_ask(asked, kPoll, std::chrono::hours(1), 7) == kStart + milliseconds(900));
+  CHECK(next_ask(asked, kPoll, std::chrono::hours(1), 0.5) == kStart + milliseconds(1050));
+  CHECK(next_ask(asked, kPoll, std::chrono::hours(1), 7) == kStart + milliseconds(1100));
   CHECK(next_ask(asked, kPoll, seconds(5), 0.5) == kStart + milliseconds(100));
 }
 
