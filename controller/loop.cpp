@@ -11,6 +11,9 @@ namespace controller {
 
 using std::chrono::seconds;
 
+/// A one-shot from cron looks once a minute or so.
+constexpr seconds kRememberedWrongPass = std::chrono::hours(1);
+
 /// What came of a round's decisions.
 struct Loop::Carried {
   haproxy::Running running;            ///< as re-read
@@ -115,6 +118,10 @@ void Loop::begin_with(const haproxy::Running& running, const Snapshot& seen) {
             : first_memory(config_.clusters[c], seen.clusters[c], remembered_, running, edges_.unix_seconds(), now));
   }
   for (const auto& name : remembered_.by_admin) memories_.checks[name].steering = haproxy::Steering::admin;
+  for (const auto& [name, since] : remembered_.passes_wrongly_since) {
+    const auto ago = std::clamp<std::int64_t>(edges_.unix_seconds() - since, 0, kRememberedWrongPass.count());
+    memories_.checks[name].passes_wrongly_since = now - seconds(ago);
+  }
   if (memories_.worker.pid == 0) memories_.worker = running.worker;
 }
 

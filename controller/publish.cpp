@@ -89,6 +89,11 @@ PublishedServer publish_server(const Decision& decision, const Topology& topolog
   return published;
 }
 
+/// The clocks' seconds turn at different moments: what was saved stays as it was.
+std::int64_t same_second(std::int64_t second, std::int64_t saved) {
+  return std::abs(second - saved) <= 1 ? saved : second;
+}
+
 }  // namespace
 
 const std::filesystem::path& steering_socket(const Config& config) {
@@ -120,6 +125,11 @@ Remembered to_remember(const Memories& memories, const Snapshot& seen, const Rem
   remembered.ours = memories.ours;
   for (const auto& [name, check] : memories.checks) {
     if (check.steering == haproxy::Steering::admin) remembered.by_admin.insert(name);
+    if (!check.passes_wrongly_since) continue;
+    const auto before = saved.passes_wrongly_since.find(name);
+    remembered.passes_wrongly_since[name] =
+        same_second(unix_now - duration_cast<seconds>(now - *check.passes_wrongly_since).count(),
+                    before == saved.passes_wrongly_since.end() ? 0 : before->second);
   }
   for (std::size_t c = 0; c < seen.clusters.size() && c < memories.clusters.size(); ++c) {
     const ClusterSnapshot& cluster = seen.clusters[c];
@@ -133,11 +143,10 @@ Remembered to_remember(const Memories& memories, const Snapshot& seen, const Rem
                             cluster.timings.loop_wait,
                             {}};
     if (memory.silent_since) {
-      known.silent_since = unix_now - duration_cast<seconds>(now - *memory.silent_since).count();
       const auto before = std::find_if(saved.clusters.begin(), saved.clusters.end(),
                                        [&](const RememberedCluster& other) { return other.scope == cluster.scope; });
-      if (before != saved.clusters.end() && std::abs(before->silent_since - known.silent_since) <= 1)
-        known.silent_since = before->silent_since;
+      known.silent_since = same_second(unix_now - duration_cast<seconds>(now - *memory.silent_since).count(),
+                                       before == saved.clusters.end() ? 0 : before->silent_since);
     }
     for (const Sighting& member : cluster.members) {
       if (!member.postgres_host.empty())

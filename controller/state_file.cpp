@@ -119,16 +119,19 @@ haproxy::Result<Remembered> parse_state(std::string_view json, const std::string
   } else {
     reader.blame("worker");
   }
-  const auto servers = [&](const char* key, std::set<std::pair<std::string, std::string>>& into) {
+  const auto servers = [&](const char* key, const auto& take) {
     reader.list(key, [&](const rapidjson::Value& value) {
       Reader server(value, wrong);
-      auto pair = std::pair(server.text("backend"), server.text("server"));
-      if (!haproxy::is_name(pair.first) || !haproxy::is_name(pair.second)) server.blame(key);
-      into.insert(std::move(pair));
+      haproxy::ServerName name(server.text("backend"), server.text("server"));
+      if (!haproxy::is_name(name.first) || !haproxy::is_name(name.second)) server.blame(key);
+      take(std::move(name), server);
     });
   };
-  servers("ours", state.ours);
-  servers("by_admin", state.by_admin);
+  servers("ours", [&](haproxy::ServerName name, Reader&) { state.ours.insert(std::move(name)); });
+  servers("by_admin", [&](haproxy::ServerName name, Reader&) { state.by_admin.insert(std::move(name)); });
+  servers("passes_wrongly", [&](haproxy::ServerName name, Reader& server) {
+    state.passes_wrongly_since[std::move(name)] = server.whole("since", 1, std::numeric_limits<std::int64_t>::max());
+  });
   reader.list("clusters", [&](const rapidjson::Value& value) {
     state.clusters.push_back(read_cluster({value, wrong}, wrong));
   });
@@ -146,18 +149,28 @@ std::string render_state(const Remembered& state) {
   json.key("stopping").boolean(state.worker.stopping);
   json.key("version").text(state.worker.version);
   json.end_object();
-  const auto servers = [&json](const char* key, const std::set<std::pair<std::string, std::string>>& names) {
+  const auto begin_server = [&json](const haproxy::ServerName& name) {
+    json.begin_object();
+    json.key("backend").text(name.first);
+    json.key("server").text(name.second);
+  };
+  const auto servers = [&](const char* key, const std::set<haproxy::ServerName>& names) {
     json.key(key).begin_array();
-    for (const auto& [backend, server] : names) {
-      json.begin_object();
-      json.key("backend").text(backend);
-      json.key("server").text(server);
+    for (const auto& name : names) {
+      begin_server(name);
       json.end_object();
     }
     json.end_array();
   };
   servers("ours", state.ours);
   servers("by_admin", state.by_admin);
+  json.key("passes_wrongly").begin_array();
+  for (const auto& [name, since] : state.passes_wrongly_since) {
+    begin_server(name);
+    json.key("since").number(since);
+    json.end_object();
+  }
+  json.end_array();
   json.key("clusters").begin_array();
   for (const RememberedCluster& cluster : state.clusters) write_cluster(json, cluster);
   json.end_array().end_object();

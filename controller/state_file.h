@@ -3,6 +3,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -38,9 +39,11 @@ struct RememberedCluster {
 struct Remembered {
   /// Admin states that pointsman set, valid for this worker only: a reload or restart of HAProxy wipes them.
   haproxy::Worker worker;
-  std::set<std::pair<std::string, std::string>> ours;  ///< backend, server
+  std::set<haproxy::ServerName> ours;
   /// Servers whose check cannot tell roles, though it goes to the API's port.
-  std::set<std::pair<std::string, std::string>> by_admin;
+  std::set<haproxy::ServerName> by_admin;
+  /// Since when (Unix seconds) a check has passed for a member that denies: one that is late, or one that cannot tell roles.
+  std::map<haproxy::ServerName, std::int64_t> passes_wrongly_since;
   std::vector<RememberedCluster> clusters;
   friend bool operator==(const Remembered&, const Remembered&) = default;
 };

@@ -108,7 +108,8 @@ std::string view_text(const StatusView& view) {
   std::string alarms;
   if (!view.haproxy_error.empty()) alarms += "  HAProxy: " + view.haproxy_error + "\n";
   for (const ShownCluster& cluster : view.clusters) {
-    out += "\n" + cluster_text(cluster);
+    out += '\n';
+    out += cluster_text(cluster);
     for (const std::string& alarm : cluster.alarms) alarms += fmt::format("  scope {}: {}\n", cluster.scope, alarm);
   }
   if (!alarms.empty()) out += "\nALARMS\n" + alarms;

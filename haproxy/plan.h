@@ -44,9 +44,6 @@ struct Fence {
   friend auto operator<=>(const Fence&, const Fence&) = default;
 };
 
-/// Backend and server.
-using ServerName = std::pair<std::string, std::string>;
-
 struct Plan {
   std::vector<Step> out;              ///< 1. write backends: old out
   std::vector<Fence> fences;          ///< 2. its sessions ended

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "haproxy/address.h"
@@ -35,6 +36,9 @@ struct Check {
 
   friend bool operator==(const Check&, const Check&) = default;
 };
+
+/// Backend and server.
+using ServerName = std::pair<std::string, std::string>;
 
 struct Server {
   std::string name;

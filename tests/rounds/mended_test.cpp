@@ -242,6 +242,28 @@ TEST_CASE("a server without a role check, in our maint and down, is not given ba
   CHECK(w.sent() == Words{});
 }
 
+TEST_CASE("one-shots a minute apart find a check that passes for everybody") {
+  World w;
+  for (auto& server : w.fake.running.backends[0].servers) {
+    server.op_state = OperationalState::running;
+    server.check = {true, 15, 3, 4, 2, 3, 8008};
+  }
+  w.begin();
+  w.round();
+  auto& replica = w.fake.server("pg_primary", "pg2");
+  CHECK(replica.op_state == OperationalState::stopped);  // by health: a lease that its own check ends
+  CHECK_FALSE(replica.in_maint());
+  replica.op_state = OperationalState::running;
+  replica.check = {true, 15, 3, 4, 2, 3, 8008};
+  w.now += 60s;
+  w.unix_now += 60;
+  w.begin();
+  w.all_well(0);
+  w.round();
+  CHECK(replica.in_maint());
+  CHECK(w.usable() == Words{"pg1"});
+}
+
 TEST_CASE("a HAProxy that takes longer for a look than a plan may be old is steered all the same") {
   World w;
   w.round();

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import time
 
 import haproxy
 from fake_patroni import Server
@@ -17,6 +18,7 @@ class Recorder:
     def __init__(self, path, target):
         self.path, self.target = path, target
         self.lines = []
+        self.last = 0.0  # when the last line came, by the monotonic clock
         self.before = lambda line: None
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
@@ -32,6 +34,7 @@ class Recorder:
             line += part
         text = line.decode().rstrip("\n")
         self.lines.append(text)
+        self.last = time.monotonic()
         self.before(text)
         with socket.socket(socket.AF_UNIX) as onward:
             onward.connect(self.target)

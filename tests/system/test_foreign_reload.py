@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from processes import send
+from processes import send, wait_until
 
 LIMIT = 0.1
 RELOADS = 5
@@ -38,14 +38,17 @@ def put_right_after(rig, disturb, seconds=0.4):
     readers = set(rig.cluster.members) - writer
     disturb()
     first = right_since = None
-    while first is None or time.monotonic() < first + seconds:
-        asked = time.monotonic()
+
+    def watched_for_long_enough():
+        nonlocal first, right_since
         seen = pid_and_usable(rig)
         answered = time.monotonic()
         if seen and seen[0] != old:
             first = first or answered
             right_since = (right_since or answered) if seen[1:] == (writer, readers) else None
-        time.sleep(max(0.0, 0.005 - (time.monotonic() - asked)))
+        return first is not None and answered >= first + seconds
+
+    wait_until(watched_for_long_enough, 30, "a new worker answers", every=0.005)
     assert right_since is not None, "it was not put right"
     return right_since - first
 

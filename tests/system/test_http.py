@@ -55,10 +55,14 @@ def test_a_calm_system_gets_no_commands(make_rig):
     rig = make_rig()
     wait_until(lambda: all(health.startswith("UP") or health.startswith("DOWN") for backend in rig.haproxy.statuses().values()
                            for health in backend.values()), 1, "checks have run")
-    time.sleep(1.0)
-    sent, rounds = len(rig.recorder.commands()), rig.metric("pointsman_rounds_total")
-    wait_until(lambda: rig.metric("pointsman_rounds_total") > rounds + 40, 10, "many rounds")
-    assert rig.recorder.commands()[sent:] == []
+
+    def commands_within(rounds):
+        sent, first = len(rig.recorder.commands()), rig.metric("pointsman_rounds_total")
+        wait_until(lambda: rig.metric("pointsman_rounds_total") > first + rounds, 10, "many rounds")
+        return rig.recorder.commands()[sent:]
+
+    wait_until(lambda: commands_within(10) == [], 5, "the start is over")
+    assert commands_within(40) == []
 
 
 @pytest.mark.parametrize("kind", ["documented", "naive"])
@@ -95,10 +99,13 @@ def test_a_haproxy_that_hangs_is_not_ready(make_rig):
         rig.pointsman.start()
         wait_until(lambda: rig.pointsman.get("/readyz")[0] == 503, 5, "it is not ready")
         begin = time.monotonic()
-        while time.monotonic() < begin + 1.5:
+
+        def well_but_not_ready_for_a_while():
             assert rig.pointsman.get("/healthz")[0] == 200
             assert rig.pointsman.get("/readyz")[0] == 503
-            time.sleep(0.05)
+            return time.monotonic() >= begin + 1.5
+
+        wait_until(well_but_not_ready_for_a_while, 5, "1.5 s have passed", every=0.05)
         assert path in rig.status_json()["haproxy"]["error"]
         assert rig.metric("pointsman_haproxy_reachable") == 0
         assert len(rig.log_lines("no whole answer within")) <= 3  # once for each look of the start, once for all rounds

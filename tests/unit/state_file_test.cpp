@@ -13,6 +13,8 @@ Remembered sample_state() {
   Remembered state;
   state.worker = {4711, 1'700'000'000, false, "2.6.12"};
   state.ours = {{"pg_primary", "pg1"}, {"pg_replicas", "pg2"}};
+  state.by_admin = {{"pg_primary", "pg3"}};
+  state.passes_wrongly_since = {{{"pg_primary", "pg2"}, 1'700'000'050}};
   state.clusters = {{"main",
                      "http://10.0.0.1:8008",
                      "7311111111111111111",
@@ -57,6 +59,7 @@ TEST_CASE("the file is indented JSON with a version, the same bytes for the same
         "  },\n"
         "  \"ours\": [],\n"
         "  \"by_admin\": [],\n"
+        "  \"passes_wrongly\": [],\n"
         "  \"clusters\": []\n"
         "}\n");
   CHECK(render_state(sample_state()) == render_state(sample_state()));
