@@ -12,6 +12,21 @@ namespace {
 constexpr std::size_t kLongestLine = 15'000;
 constexpr std::string_view kNumbered = "set severity-output number";
 
+/// A command as it is sent, and as it is counted.
+struct Order {
+  std::string line;
+  std::string word;
+};
+
+void append(std::vector<Order>& orders, const std::vector<Step>& steps) {
+  for (const Step& step : steps) orders.push_back({step.line(), word(step.command)});
+}
+
+void append(std::vector<Order>& orders, const std::vector<Lease>& leases) {
+  for (const Lease& lease : leases)
+    orders.push_back({hold_line(lease.backend, lease.length), lease.length.count() > 0 ? "hold" : "release"});
+}
+
 /// Joins commands into as few lines as HAProxy takes.
 std::vector<std::string> join_lines(const std::vector<std::string>& commands) {
   std::vector<std::string> lines;
@@ -22,12 +37,12 @@ std::vector<std::string> join_lines(const std::vector<std::string>& commands) {
   return lines;
 }
 
-bool send(const std::vector<Step>& steps, World& world, Steered& steered) {
+bool send(const std::vector<Order>& orders, World& world, Steered& steered) {
   std::vector<std::string> commands;
-  commands.reserve(steps.size());
-  for (const Step& step : steps) {
-    commands.push_back(step.line());
-    ++steered.sent[word(step.command)];
+  commands.reserve(orders.size());
+  for (const Order& order : orders) {
+    commands.push_back(order.line);
+    ++steered.sent[order.word];
   }
   bool good = true;
   for (const std::string& line : join_lines(commands)) {
@@ -40,10 +55,17 @@ bool send(const std::vector<Step>& steps, World& world, Steered& steered) {
     }
     if (!trouble) continue;
     good = false;
-    for (const Step& step : steps) ++steered.refused[word(step.command)];
+    for (const Order& order : orders) ++steered.refused[order.word];
     steered.troubles.push_back(std::move(*trouble));
   }
   return good;
+}
+
+template <class... Parts>
+bool send_all(World& world, Steered& steered, const Parts&... parts) {
+  std::vector<Order> orders;
+  (append(orders, parts), ...);
+  return orders.empty() || send(orders, world, steered);
 }
 
 bool reread(World& world, Steered& steered) {
@@ -78,7 +100,7 @@ void take_back(const Plan& plan, World& world, Steered& steered) {
     back.push_back(step);
     back.back().command = step.command == Command::health_up ? Command::health_down : Command::state_maint;
   }
-  if (!back.empty()) send(back, world, steered);
+  send_all(world, steered, back);
 }
 
 unsigned sessions_on(const std::vector<Fence>& fences, const Running& running) {
@@ -133,14 +155,20 @@ bool came_true(const Plan& plan, const Running& meant, Steered& steered) {
 Result<Running> look(Talk& talk) {
   auto reply = talk.ask(To::worker(), kLookLine, kExchange);
   if (!reply) return tl::unexpected(std::move(reply).error());
-  return parse_look(*reply);
+  auto running = parse_look(*reply);
+  if (!running) return running;
+  const auto holds = talk.ask(To::worker(), kShowHold, kExchange);
+  if (!holds) return tl::unexpected(holds.error());
+  // A command of this name that says something else is somebody else's.
+  running->holds = parse_holds(*holds).value_or(std::nullopt);
+  return running;
 }
 
 Result<bool> is_unchanged(Talk& talk, const Running& last, std::string& same_reply) {
   auto reply = talk.ask(To::worker(), kGlanceLine, kExchange);
   if (!reply) return tl::unexpected(std::move(reply).error());
   if (!same_reply.empty() && *reply == same_reply) return true;
-  const auto same = same_at_a_glance(*reply, last);
+  auto same = same_at_a_glance(*reply, last);
   same_reply = same && *same ? std::move(*reply) : std::string();
   return same;
 }
@@ -156,22 +184,20 @@ Steered apply(const Plan& plan, const Running& running, World& world, Instant no
   bool good = true;
   std::vector<Step> in = plan.in;
   if (plan.fences.empty() && !plan.out.empty()) {
-    std::vector<Step> both = plan.out;
-    both.insert(both.end(), in.begin(), in.end());
-    good = send(both, world, steered);
+    good = send_all(world, steered, plan.holds, plan.out, in, plan.releases);
     if (!good) take_back(plan, world, steered);
   } else {
+    good = send_all(world, steered, plan.holds, plan.out);
     if (!plan.out.empty()) {
-      good = send(plan.out, world, steered);
       if (!reread(world, steered)) return steered;
       const auto stuck = still_usable(plan.out, steered.running, steered);
       std::erase_if(in, [&](const Step& step) { return stuck.contains(step.backend); });
       good = good && stuck.empty();
     }
     if (!plan.fences.empty()) carry_out_fences(plan.fences, world, steered);
-    if (!in.empty()) good = send(in, world, steered) && good;
+    good = send_all(world, steered, in, plan.releases) && good;
   }
-  if (!plan.reads.empty()) good = send(plan.reads, world, steered) && good;
+  good = send_all(world, steered, plan.reads) && good;
   if (!plan.read_fences.empty()) carry_out_fences(plan.read_fences, world, steered);
   if (!reread(world, steered)) return steered;
   steered.confirmed = came_true(plan, meant, steered) && good;

@@ -56,7 +56,7 @@ def test_one_that_is_all_dead_holds_up_nothing(two):
     rig.cluster.switch("pg2")
     rig.wait_steered(3)
     assert rig.pointsman.get("/readyz?scope=main")[0] == 200
-    assert rig.pointsman.get("/readyz?scope=main&writer=1")[0] == 200
+    wait_until(lambda: rig.pointsman.get("/readyz?scope=main&writer=1")[0] == 200, 2, "it says so")
     assert rig.pointsman.get("/readyz?scope=other")[0] == 503
     assert rig.pointsman.get("/readyz")[0] == 503
     rig.pointsman.stop()

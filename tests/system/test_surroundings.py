@@ -1,6 +1,7 @@
 """Bad surroundings: what, where and the remedy are said, and the exit code tells which kind of trouble it is."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -124,6 +125,11 @@ def test_no_master_socket_is_a_warning(make_rig):
 def test_a_fragment_in_a_folder_that_is_not_writable(make_rig, method):
     rig = make_rig("fragment", method, run=False, write_through=True)
     folder = os.path.dirname(rig.haproxy.fragment)
+    # The project may lie where others may not look.
+    template = shutil.copy(rig.settings["haproxy"]["template"], rig.pointsman.folder)
+    os.chmod(template, 0o644)
+    rig.settings["haproxy"]["template"] = template
+    rig.pointsman.write_settings()
     for path in (rig.haproxy.socket, rig.haproxy.master_socket, rig.recorder.path):
         os.chmod(path, 0o666)
     os.chmod(f"{rig.pointsman.folder}/state", 0o777)
