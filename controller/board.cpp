@@ -129,6 +129,39 @@ void Board::put_timings(std::size_t cluster, Timings timings) {
   changed_.notify_all();
 }
 
+void Board::put_switchover(std::size_t cluster, std::optional<Switchover> switchover) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (cluster >= now_.clusters.size() || now_.clusters[cluster].switchover == switchover) return;
+    now_.clusters[cluster].switchover = std::move(switchover);
+    ++now_.version;
+  }
+  changed_.notify_all();
+}
+
+std::uint64_t Board::put_stop(std::size_t cluster, const std::string& member, Instant at) {
+  std::uint64_t version = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (cluster >= now_.clusters.size()) return now_.version;
+    auto& stop = now_.clusters[cluster].stop;
+    stop = StopNotice{stop ? stop->number + 1 : 1, member, at};
+    version = ++now_.version;
+  }
+  changed_.notify_all();
+  return version;
+}
+
+std::optional<Instant> Board::announced(std::size_t cluster) const {
+  const std::lock_guard lock(mutex_);
+  if (cluster >= now_.clusters.size()) return std::nullopt;
+  const auto& known = now_.clusters[cluster];
+  std::optional<Instant> at;
+  if (known.stop) at = known.stop->at;
+  if (known.switchover) at = std::max(at.value_or(Instant{}), known.switchover->due);
+  return at;
+}
+
 Snapshot Board::snapshot() const {
   const std::lock_guard lock(mutex_);
   return now_;

@@ -44,6 +44,22 @@ struct Hearsay {
   friend bool operator==(const Hearsay&, const Hearsay&) = default;
 };
 
+/// A switchover that the DCS announces: its `failover` key is there.
+struct Switchover {
+  std::string id;    ///< of this announcement: another key has another
+  std::string from;  ///< the member that is to hand over; empty: whoever is the writer
+  Instant due{};     ///< when it begins
+  friend bool operator==(const Switchover&, const Switchover&) = default;
+};
+
+/// A member's stop that its own hook announced.
+struct StopNotice {
+  std::uint64_t number = 0;  ///< counts the notices
+  std::string member;        ///< its name
+  Instant at{};
+  friend bool operator==(const StopNotice&, const StopNotice&) = default;
+};
+
 /// Everything known of one cluster at one moment.
 struct ClusterSnapshot {
   std::string scope;
@@ -51,6 +67,8 @@ struct ClusterSnapshot {
   std::vector<Hearsay> hearsay;
   Timings timings;
   std::uint64_t refused = 0;  ///< bad answers so far, to whatever was asked
+  std::optional<Switchover> switchover = std::nullopt;
+  std::optional<StopNotice> stop = std::nullopt;
   friend bool operator==(const ClusterSnapshot&, const ClusterSnapshot&) = default;
 };
 
@@ -60,7 +78,8 @@ struct Snapshot {
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
 
-/// Threads: `put*` from the poller, `wait` and `snapshot` from the loop; all may be called at any time.
+/// Threads: `put*` from the poller, the watches and the listener, `wait` and `snapshot` from the loop; all may be called at any
+/// time.
 class Board {
  public:
   /// `start` has the clusters and members of the configuration, with nothing known of them but what a state file remembers.
@@ -72,6 +91,13 @@ class Board {
   /// Counts a bad answer to `/cluster` or `/config`.
   void put_refusal(std::size_t cluster);
   void put_timings(std::size_t cluster, Timings timings);
+
+  /// What a watch saw: a switchover is announced, or no longer.
+  void put_switchover(std::size_t cluster, std::optional<Switchover> switchover);
+  /// Says the version of the board that has it.
+  std::uint64_t put_stop(std::size_t cluster, const std::string& member, Instant at);
+  /// When the cluster's announcement is, or was, due: the pace is highest around it. Nothing: none.
+  [[nodiscard]] std::optional<Instant> announced(std::size_t cluster) const;
 
   [[nodiscard]] Snapshot snapshot() const;
   [[nodiscard]] std::uint64_t version() const;

@@ -68,6 +68,8 @@ struct ClusterConfig {
   Tls tls;
   std::optional<milliseconds> keep_silent;  ///< default: the cluster's ttl
   milliseconds follow{15'000};
+  std::optional<milliseconds> hold;  ///< the longest that an announced hold lasts; default: ttl and loop_wait
+  milliseconds pre_hold{1000};       ///< how long new connections wait for an announcement to show; 0: not at all; at most 10 s
   friend bool operator==(const ClusterConfig&, const ClusterConfig&) = default;
 };
 
@@ -88,7 +90,8 @@ struct HaproxyConfig {
 struct HttpConfig {
   std::string address;  ///< numeric; default 127.0.0.1
   std::uint16_t port = 8010;
-  bool enabled = true;  ///< `http: off`
+  bool enabled = true;                    ///< `http: off`
+  std::filesystem::path token_file = {};  ///< what POST must show; needed where `address` is not loopback
   friend bool operator==(const HttpConfig&, const HttpConfig&) = default;
 };
 

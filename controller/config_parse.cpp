@@ -176,7 +176,8 @@ std::vector<MemberUrl> read_members(const Entry& entry, Names& names, Complaints
 
 ClusterConfig read_cluster(const Entry& entry, Names& names, Complaints& complaints) {
   ClusterConfig cluster;
-  const Section section(entry, {"scope", "members", "backends", "poll", "tls", "keep_silent", "follow"}, complaints);
+  const Section section(entry, {"scope", "members", "backends", "poll", "tls", "keep_silent", "follow", "hold", "pre_hold"},
+                        complaints);
   if (const auto scope = section.need("scope", "write the scope of Patroni's configuration")) {
     cluster.scope = read_text(*scope, complaints).value_or("");
     if (!cluster.scope.empty()) is_new(names.scopes, cluster.scope, *scope, "scope", complaints);
@@ -201,6 +202,10 @@ ClusterConfig read_cluster(const Entry& entry, Names& names, Complaints& complai
   }
   if (const auto keep = section.find("keep_silent")) cluster.keep_silent = read_duration(*keep, complaints);
   if (const auto follow = section.find("follow")) cluster.follow = read_duration(*follow, complaints).value_or(cluster.follow);
+  if (const auto hold = section.find("hold")) cluster.hold = read_duration(*hold, "1s", "1h", complaints);
+  if (const auto pre_hold = section.find("pre_hold")) {
+    cluster.pre_hold = read_duration(*pre_hold, "0ms", "10s", complaints).value_or(cluster.pre_hold);
+  }
   return cluster;
 }
 
@@ -290,7 +295,8 @@ HttpConfig read_http(const Entry& entry, HttpConfig http, Complaints& complaints
     complaints.add(entry.mark(), "'http' is no mapping", "write {listen: \"127.0.0.1:8010\"}, or off");
     return http;
   }
-  const Section section(entry, {"listen"}, complaints);
+  const Section section(entry, {"listen", "token_file"}, complaints);
+  if (const auto token = section.find("token_file")) http.token_file = read_path(*token, complaints).value_or("");
   const auto listen = section.find("listen");
   const auto text = listen ? read_text(*listen, complaints) : std::nullopt;
   if (!text) return http;

@@ -99,6 +99,26 @@ void alarm_missing(const Config& config, const Snapshot& seen, std::vector<std::
   }
 }
 
+/// `held`: the backends whose hold is ours.
+void wish_holds(std::vector<haproxy::Backend>& backends, bool wanted, const haproxy::Running& running,
+                std::set<std::string>& held) {
+  for (haproxy::Backend& backend : backends) {
+    if (!backend.one_writer) continue;
+    if (!running.holds) {
+      held.erase(backend.name);
+      continue;
+    }
+    if (wanted) {
+      backend.hold = haproxy::HoldWish::hold;
+      held.insert(backend.name);
+    } else if (held.contains(backend.name)) {
+      backend.hold = haproxy::HoldWish::release;
+      const auto known = running.holds->find(backend.name);
+      if (known == running.holds->end() || known->second.left.count() == 0) held.erase(backend.name);
+    }
+  }
+}
+
 }  // namespace
 
 std::optional<haproxy::Fragment> fragment_for(const Config& config, const Snapshot& seen,
@@ -169,6 +189,7 @@ Decided decide(const Config& config, const Snapshot& seen, const haproxy::Runnin
   decided.at = now;
   decided.memories = memories;
   decided.memories.clusters.resize(config.clusters.size());
+  decided.memories.holding.resize(config.clusters.size());
   // A new worker starts with everybody ready, unless HAProxy restores admin states or the file says `disabled`.
   const bool new_worker = decided.memories.worker.pid != running.worker.pid ||
                           decided.memories.worker.start_time_sec != running.worker.start_time_sec;
@@ -187,10 +208,17 @@ Decided decide(const Config& config, const Snapshot& seen, const haproxy::Runnin
     auto decisions =
         decide_servers(config.clusters[c], seen.clusters[c], judgement, running, now, decided.memories.checks, alarms);
     auto backends = desired(config.clusters[c], decisions);
+    decided.holds.push_back(
+        judge_hold(seen.clusters[c], judgement.topology, config.clusters[c], now, decided.memories.holding[c]));
+    wish_holds(backends, decided.holds.back().wanted(), running, decided.memories.held);
     std::move(backends.begin(), backends.end(), std::back_inserter(decided.desired));
     decided.decisions.push_back(std::move(decisions));
     decided.judgements.push_back(std::move(judgement));
   }
+  std::erase_if(decided.memories.held, [&](const std::string& name) {
+    return std::none_of(decided.desired.begin(), decided.desired.end(),
+                        [&](const auto& backend) { return backend.name == name; });
+  });
   decided.plan = haproxy::diff(decided.desired, running, decided.memories.ours);
   if (!config.haproxy.fragment.empty()) decided.fragment = fragment_for(config, seen, decided.judgements, running);
   if (decided.fragment) alarm_missing(config, seen, decided.alarms);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "controller/announced.h"
 #include "controller/board.h"
 #include "controller/config.h"
 #include "controller/desired.h"
@@ -18,7 +19,9 @@ namespace controller {
 
 /// What is carried from one round to the next.
 struct Memories {
-  std::vector<Memory> clusters;  ///< in the order of the configuration
+  std::vector<Memory> clusters;     ///< in the order of the configuration
+  std::vector<HoldMemory> holding;  ///< likewise
+  std::set<std::string> held;       ///< backends whose hold is ours
   CheckMemories checks;
   std::set<haproxy::ServerName> ours;  ///< servers of `worker` whose maint or drain is ours
   haproxy::Worker worker;              ///< `ours` is void for any other
@@ -28,6 +31,7 @@ struct Memories {
 struct Decided {
   Instant at{};                                  ///< what was known when this was decided
   std::vector<Judgement> judgements;             ///< per cluster
+  std::vector<HoldVerdict> holds;                ///< per cluster: do new connections to its write backends wait?
   std::vector<std::vector<Decision>> decisions;  ///< per cluster
   std::vector<std::vector<std::string>> alarms;  ///< per cluster: the judge's and those about servers
   std::vector<haproxy::Backend> desired;

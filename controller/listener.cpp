@@ -23,6 +23,7 @@
 
 #include "controller/http_connection.h"
 #include "controller/metrics.h"
+#include "controller/ring.h"
 #include "controller/status.h"
 
 namespace controller {
@@ -63,9 +64,30 @@ void answer_ready(const httplib::Request& request, httplib::Response& response, 
   answer_text(response, readiness.ready ? 200 : 503, readiness.why);
 }
 
-void answer(const httplib::Request& request, httplib::Response& response, const Latest& latest) {
+/// Who may ask for something, and whom.
+struct Door {
+  Gate gate;
+  Doorbell* bell = nullptr;
+};
+
+void answer_post(const httplib::Request& request, httplib::Response& response, const Latest& latest, const Door& door) {
+  if (request.method != "POST") {
+    response.set_header("Allow", "POST");
+    return answer_text(response, 405, "only POST is answered here");
+  }
+  if (const auto refused = door.gate.refuse(request.get_header_value("Authorization"))) {
+    return answer_text(response, refused->status, refused->line);
+  }
+  const std::string scope = request.get_param_value("scope");
+  const Reply reply = request.path == "/hold" ? ring_hold(*door.bell, latest, scope, request.get_param_value("member"))
+                                              : ring_nudge(*door.bell, scope);
+  answer_text(response, reply.status, reply.line);
+}
+
+void answer(const httplib::Request& request, httplib::Response& response, const Latest& latest, const Door& door) {
   response.set_header("Cache-Control", "no-store");
   const std::string& path = request.path;
+  if (door.bell != nullptr && (path == "/nudge" || path == "/hold")) return answer_post(request, response, latest, door);
   if (path != "/metrics" && path != "/healthz" && path != "/readyz" && path != "/status.json") {
     return answer_text(response, 404, "there are /metrics, /healthz, /readyz and /status.json");
   }
@@ -92,18 +114,19 @@ void answer(const httplib::Request& request, httplib::Response& response, const 
 /// ends for good on some errors of accept, and lets two processes share a port.
 class Protocol final : public httplib::Server {
  public:
-  explicit Protocol(Latest latest) {
+  Protocol(Latest latest, Door door) {
     set_keep_alive_max_count(kRequestsPerConnection);
     set_keep_alive_timeout(std::chrono::duration_cast<std::chrono::seconds>(HttpConnection::kWithin).count());
     set_payload_max_length(HttpConnection::kMostRequestBytes);
-    set_pre_routing_handler([latest = std::move(latest)](const httplib::Request& request, httplib::Response& response) {
-      try {
-        answer(request, response, latest);
-      } catch (const std::exception&) {
-        answer_text(response, 500, "an error of pointsman's own");
-      }
-      return HandlerResponse::Handled;
-    });
+    set_pre_routing_handler(
+        [latest = std::move(latest), door = std::move(door)](const httplib::Request& request, httplib::Response& response) {
+          try {
+            answer(request, response, latest, door);
+          } catch (const std::exception&) {
+            answer_text(response, 500, "an error of pointsman's own");
+          }
+          return HandlerResponse::Handled;
+        });
   }
 
   /// Answers one request; false: the connection is to be closed.
@@ -181,8 +204,11 @@ std::uint16_t bound_port(int socket) {
 
 class Listener::Impl {
  public:
-  Impl(Descriptor socket, Descriptor stop, Latest latest)
-      : socket_(std::move(socket)), stop_(std::move(stop)), port_(bound_port(socket_.get())), protocol_(std::move(latest)) {}
+  Impl(Descriptor socket, Descriptor stop, Latest latest, Door door)
+      : socket_(std::move(socket)),
+        stop_(std::move(stop)),
+        port_(bound_port(socket_.get())),
+        protocol_(std::move(latest), std::move(door)) {}
 
   ~Impl() {
     {
@@ -271,13 +297,16 @@ class Listener::Impl {
   std::vector<std::thread> threads_;
 };
 
-haproxy::Result<std::unique_ptr<Listener>> Listener::start(const HttpConfig& http, Latest latest) {
+haproxy::Result<std::unique_ptr<Listener>> Listener::start(const HttpConfig& http, Latest latest, Doorbell* doorbell) {
+  auto gate = Gate::open(http);
+  if (!gate) return tl::unexpected(gate.error());
   auto socket = listen_on(http);
   if (!socket) return tl::unexpected(socket.error());
   Descriptor stop(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (stop.get() < 0) return haproxy::fail("make", "an eventfd", std::strerror(errno));
   try {
-    auto impl = std::make_unique<Impl>(std::move(*socket), std::move(stop), std::move(latest));
+    auto impl =
+        std::make_unique<Impl>(std::move(*socket), std::move(stop), std::move(latest), Door{std::move(*gate), doorbell});
     impl->start();
     return std::unique_ptr<Listener>(new Listener(std::move(impl)));
   } catch (const std::exception& e) {

@@ -73,7 +73,9 @@ Outcome Loop::round(const Snapshot& seen) {
     outcome.writer_known = outcome.writer_known && judgement.topology.writer.has_value();
     outcome.holding = outcome.holding || judgement.topology.writer_state == WriterState::holding;
   }
-  const bool quiet = settled && decided.plan.nothing_to_send() && !outcome.failed && !outcome.changed && !outcome.holding;
+  // A hold is a lease that has to be renewed.
+  const bool quiet = settled && decided.memories.held.empty() && decided.plan.nothing_to_send() && !outcome.failed &&
+                     !outcome.changed && !outcome.holding;
   last_ = {begun, seen.version, std::move(carried.running), {}, outcome, quiet};
   return outcome;
 }
@@ -130,6 +132,7 @@ void Loop::carry_over(const Loop& before) {
     carried_over_[before.config_.clusters[c].scope] = before.memories_.clusters[c];
   memories_.checks = before.memories_.checks;
   remembered_.ours = before.memories_.ours;
+  memories_.held = before.memories_.held;
   remembered_.worker = before.memories_.worker;
   published_.counters = before.published_.counters;
 }
@@ -258,6 +261,7 @@ void Loop::log_troubles(const std::vector<std::string>& troubles) {
 void Loop::log_changes(const Decided& decided) {
   last_decisions_.resize(decided.decisions.size());
   last_alarms_.resize(decided.alarms.size());
+  last_holds_.resize(decided.holds.size(), HoldReason::none);
   for (std::size_t c = 0; c < decided.decisions.size(); ++c) {
     for (const Decision& decision : decided.decisions[c]) {
       const auto before = std::find_if(last_decisions_[c].begin(), last_decisions_[c].end(), [&](const Decision& last) {
@@ -273,6 +277,16 @@ void Loop::log_changes(const Decided& decided) {
       if (std::find(last_alarms_[c].begin(), last_alarms_[c].end(), alarm) == last_alarms_[c].end())
         spdlog::error("ALARM {}: {}", config_.clusters[c].scope, alarm);
     }
+    const HoldReason hold = decided.holds[c].reason;
+    if (hold != last_holds_[c]) {
+      if (hold != HoldReason::none) {
+        spdlog::info("{}: new connections wait ({})", config_.clusters[c].scope, word(hold));
+        ++published_.counters.holds[word(hold)];
+      } else {
+        spdlog::info("{}: new connections wait no more", config_.clusters[c].scope);
+      }
+    }
+    last_holds_[c] = hold;
     last_alarms_[c] = decided.alarms[c];
     last_decisions_[c] = decided.decisions[c];
   }
@@ -292,6 +306,7 @@ void Loop::publish(const Snapshot& seen, const Decided& decided, const Carried& 
   published_.clusters = publish_clusters(config_, seen, decided, carried.running, carried.confirmed);
   count_round(published_.counters, edges_.world.now() - begun);
   published_.at = edges_.world.now();
+  published_.seen = seen.version;
 }
 
 void Loop::publish_without_haproxy(const Snapshot& seen, const haproxy::Error& error, Instant begun) {
@@ -304,6 +319,7 @@ void Loop::publish_without_haproxy(const Snapshot& seen, const haproxy::Error& e
   published_.clusters = publish_clusters(config_, seen, decided, nothing, false);
   count_round(published_.counters, edges_.world.now() - begun);
   published_.at = edges_.world.now();
+  published_.seen = seen.version;
 }
 
 }  // namespace controller

@@ -106,6 +106,7 @@ class Loop {
   std::map<std::string, Instant> troubles_;  ///< when last met: each is logged when it begins
   std::vector<std::vector<Decision>> last_decisions_;
   std::vector<std::vector<std::string>> last_alarms_;
+  std::vector<HoldReason> last_holds_;
   Published published_;
 
   /// The last round that was thought through, and what it looked at.

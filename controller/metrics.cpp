@@ -110,6 +110,16 @@ void add_cluster(Families& families, const PublishedCluster& cluster, Instant no
   families.gauge("pointsman_routes_right", "1: HAProxy routes as it should.", {scope}, cluster.routes_right ? 1 : 0);
   families.gauge("pointsman_writer_in", "1: exactly the writer is usable in every write backend.", {scope},
                  cluster.writer_in ? 1 : 0);
+  for (const PublishedHold& hold : cluster.holds) {
+    const Labels labels{scope, {"backend", hold.backend}};
+    families.gauge("pointsman_held_connections", "New connections that wait now.", labels, hold.state.waiting);
+    families.gauge("pointsman_hold_left_seconds", "For how long new connections are still made to wait.", labels,
+                   seconds(hold.state.left));
+    families.counter("pointsman_held_connections_total", "Connections that had to wait, since HAProxy's worker began.", labels,
+                     hold.state.held);
+    families.counter("pointsman_hold_expired_total", "Connections that waited for the longest that they may, likewise.", labels,
+                     hold.state.expired);
+  }
   families.counter("pointsman_bad_answers_total", "Answers of members that were refused.", {scope}, cluster.bad_answers);
   families.gauge("pointsman_alarms", "What a person should look at.", {scope}, static_cast<double>(topology.alarms.size()));
 }
@@ -148,6 +158,7 @@ void add_counters(Families& families, const Counters& counters) {
   families.histogram("pointsman_round_duration_seconds", "How long a round took.", round_histogram(counters));
   families.counters("pointsman_commands_sent_total", "Commands sent to HAProxy.", "command", counters.commands_sent);
   families.counters("pointsman_commands_refused_total", "Commands that HAProxy refused.", "command", counters.commands_refused);
+  families.counters("pointsman_holds_total", "Times that new connections were made to wait.", "reason", counters.holds);
   families.counters("pointsman_reloads_total", "Reloads of HAProxy by pointsman.", "reason", counters.reloads);
   families.counter("pointsman_reloads_failed_total", "Reloads that did not bring a new worker.", {}, counters.reloads_failed);
   families.counter("pointsman_sessions_ended_total", "Sessions ended by pointsman.", {}, counters.sessions_ended);

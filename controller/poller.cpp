@@ -8,6 +8,7 @@
 #include <array>
 #include <atomic>
 #include <csignal>
+#include <deque>
 #include <random>
 #include <thread>
 #include <utility>
@@ -28,6 +29,8 @@ constexpr Duration kConfigEvery = std::chrono::hours(1);
 constexpr Duration kRetryAtMost = seconds(60);
 constexpr Duration kDisputeEvery = milliseconds(250);
 constexpr Duration kNudgesApart = milliseconds(10);
+constexpr Duration kNudgedFor = seconds(1);
+constexpr milliseconds kAnnouncedFor = seconds(40);
 constexpr milliseconds kHearsayTimeout{500};  ///< a member that hangs over /cluster must not be out of sight for long
 constexpr Instant kNever = Instant::max();
 
@@ -61,6 +64,8 @@ struct Cluster {
   Instant changed_at{};
   Errand cluster, config_errand;
   bool addresses_known = false;
+  std::optional<Instant> announced;  ///< when what was announced begins
+  Instant nudged_at{};
   Instant next{};  ///< when to look at it again
 };
 
@@ -73,10 +78,17 @@ bool disputed(const Cluster& cluster) {
   return std::ranges::count_if(cluster.members, claims) > 1;
 }
 
+/// What was announced for now may still come: a CHECKPOINT before a switchover takes as long as it takes.
+bool is_announced(const Cluster& cluster, Instant now) {
+  if (now - cluster.nudged_at < kNudgedFor) return true;
+  return cluster.announced && now >= *cluster.announced &&
+         now - *cluster.announced < cluster.config.hold.value_or(kAnnouncedFor);
+}
+
 Instant primary_due(const Cluster& cluster, const Member& member, Instant now, double jitter) {
   if (member.asked.in_flight) return kNever;
   if (member.hurry) return std::max(rested(member.asked), member.asked.last_asked + kNudgesApart);
-  return next_ask(member.asked, cluster.config.poll, now - cluster.changed_at, jitter);
+  return next_ask(member.asked, cluster.config.poll, {now - cluster.changed_at, is_announced(cluster, now)}, jitter);
 }
 
 Instant primary_due(const Cluster& cluster, Instant now) {
@@ -116,7 +128,7 @@ Instant dispute_due(const Member& member) {
 
 class Poller::Impl {
  public:
-  Impl(const std::vector<ClusterConfig>& clusters, Board& board, bool remembered) : board_(board) {
+  Impl(const std::vector<ClusterConfig>& clusters, Board& board, bool remembered) : board_(board), nudged_(clusters.size()) {
     const Instant now = BootClock::now();
     for (const auto& config : clusters) {
       auto& cluster = clusters_.emplace_back();
@@ -144,8 +156,9 @@ class Poller::Impl {
   Impl(const Impl&) = delete;
   Impl& operator=(const Impl&) = delete;
 
-  void nudge() {
-    nudged_ = true;
+  void nudge(std::size_t cluster) {
+    if (cluster >= nudged_.size()) return;
+    nudged_[cluster] = true;
     client_.wake();
   }
 
@@ -164,7 +177,9 @@ class Poller::Impl {
 
   void run() {
     while (!stopping_) {
-      if (nudged_.exchange(false)) hurry();
+      for (std::size_t c = 0; c < clusters_.size(); ++c) {
+        if (nudged_[c].exchange(false)) hurry(c);
+      }
       const Instant now = BootClock::now();
       Instant next = now + seconds(60);
       for (auto& cluster : clusters_) {
@@ -176,12 +191,12 @@ class Poller::Impl {
     }
   }
 
-  void hurry() {
-    const Instant now = BootClock::now();
-    for (auto& cluster : clusters_) {
-      cluster.changed_at = cluster.next = now;
-      for (auto& member : cluster.members) member.hurry = true;
-    }
+  void hurry(std::size_t number) {
+    auto& cluster = clusters_[number];
+    cluster.changed_at = cluster.next = BootClock::now();
+    cluster.announced = board_.announced(number);
+    cluster.nudged_at = cluster.changed_at;
+    for (auto& member : cluster.members) member.hurry = true;
   }
 
   void send_due(Cluster& cluster, Instant now) {
@@ -216,6 +231,7 @@ class Poller::Impl {
     Instant next =
         std::min({primary_due(cluster, now), errand_due(cluster.cluster, members), errand_due(cluster.config_errand, members)});
     const bool in_dispute = disputed(cluster);
+    if (cluster.announced && *cluster.announced > now) next = std::min(next, *cluster.announced);
     for (const auto& member : cluster.members) {
       if (in_dispute) next = std::min(next, dispute_due(member));
     }
@@ -349,15 +365,15 @@ class Poller::Impl {
   std::minstd_rand random_{std::random_device{}()};
   std::uniform_real_distribution<double> spread_{0.0, 1.0};
   std::atomic<bool> stopping_ = false;
-  std::atomic<bool> nudged_ = false;
+  std::deque<std::atomic<bool>> nudged_;  ///< by cluster
   std::thread thread_;
 };
 
 Poller::Poller(const std::vector<ClusterConfig>& clusters, Board& board, bool remembered)
     : impl_(std::make_unique<Impl>(clusters, board, remembered)) {}
 Poller::~Poller() = default;
-void Poller::nudge() {
-  impl_->nudge();
+void Poller::nudge(std::size_t cluster) {
+  impl_->nudge(cluster);
 }
 
 }  // namespace controller

@@ -33,8 +33,9 @@ class Poller {
   Poller(const Poller&) = delete;
   Poller& operator=(const Poller&) = delete;
 
-  /// Ask everybody as soon as manners allow, and be alert: something is believed to have changed. Any thread.
-  void nudge();
+  /// Ask every member of this cluster as soon as manners allow, and go on at kUrgent for a second, or for as long as the board
+  /// has something announced: a change is believed to be under way. Any thread.
+  void nudge(std::size_t cluster);
 
  private:
   class Impl;

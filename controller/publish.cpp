@@ -66,6 +66,20 @@ Writing look_at_writing(const ClusterConfig& cluster, const Topology& topology, 
   return writing;
 }
 
+void publish_holds(const ClusterConfig& config, const haproxy::Running& running, PublishedCluster& cluster) {
+  if (!running.holds) return;
+  cluster.hold_in_force = true;
+  for (const BackendConfig& backend : config.backends) {
+    const haproxy::BackendState* state = running.find(backend.name);
+    if (backend.serves != Serves::primary || state == nullptr) continue;
+    const auto known = running.holds->find(backend.name);
+    const PublishedHold hold{backend.name, known == running.holds->end() ? haproxy::HoldState{} : known->second};
+    // Without a usable server they wait of themselves.
+    cluster.hold_in_force = cluster.hold_in_force && (hold.state.left.count() > 0 || haproxy::usable_servers(*state).empty());
+    cluster.holds.push_back(hold);
+  }
+}
+
 bool anybody_answers(const ClusterSnapshot& seen) {
   return std::any_of(seen.members.begin(), seen.members.end(),
                      [](const Sighting& member) { return member.answer && !member.silence; });
@@ -199,8 +213,16 @@ std::vector<PublishedCluster> publish_clusters(const Config& config, const Snaps
   std::vector<PublishedCluster> clusters;
   for (std::size_t c = 0; c < config.clusters.size(); ++c) {
     const Topology& topology = decided.judgements[c].topology;
-    PublishedCluster cluster{
-        config.clusters[c].scope, topology, seen.clusters[c].members, {}, seen.clusters[c].refused, false, false};
+    PublishedCluster cluster{config.clusters[c].scope,
+                             topology,
+                             seen.clusters[c].members,
+                             {},
+                             seen.clusters[c].refused,
+                             false,
+                             false,
+                             decided.holds[c].reason,
+                             false,
+                             {}};
     cluster.topology.alarms = decided.alarms[c];
     for (const Decision& decision : decided.decisions[c]) {
       const haproxy::Server* server = running.find(decision.backend, decision.server);
@@ -216,6 +238,7 @@ std::vector<PublishedCluster> publish_clusters(const Config& config, const Snaps
     // anything.
     const bool waits = !topology.writer && anybody_answers(seen.clusters[c]);
     cluster.routes_right = confirmed && writing.nobody_else && (writing.writer_in || waits);
+    publish_holds(config.clusters[c], running, cluster);
     clusters.push_back(std::move(cluster));
   }
   return clusters;

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "controller/announced.h"
 #include "controller/board.h"
 #include "controller/topology.h"
 #include "haproxy/running.h"
@@ -31,6 +32,13 @@ struct PublishedServer {
   friend bool operator==(const PublishedServer&, const PublishedServer&) = default;
 };
 
+/// New connections to one write backend, as hold.lua counts them.
+struct PublishedHold {
+  std::string backend;
+  haproxy::HoldState state;
+  friend bool operator==(const PublishedHold&, const PublishedHold&) = default;
+};
+
 struct PublishedCluster {
   std::string scope;
   Topology topology;
@@ -42,6 +50,9 @@ struct PublishedCluster {
   bool routes_right = false;
   /// Exactly one server is usable in every write backend, and it is the writer's.
   bool writer_in = false;
+  HoldReason hold = HoldReason::none;  ///< why new connections are to wait
+  bool hold_in_force = false;          ///< in every write backend they do
+  std::vector<PublishedHold> holds;    ///< of each write backend; empty: hold.lua is not loaded
   friend bool operator==(const PublishedCluster&, const PublishedCluster&) = default;
 };
 
@@ -51,6 +62,7 @@ struct Counters {
   std::map<std::string, std::uint64_t> commands_sent;     ///< by command: "health up", "state maint", "shutdown session"
   std::map<std::string, std::uint64_t> commands_refused;  ///< the same words
   std::map<std::string, std::uint64_t> reloads;           ///< by reason: "writer", "members", "worker", "reverted"
+  std::map<std::string, std::uint64_t> holds;             ///< begun, by reason: "switchover", "stop", "wavers"
   std::uint64_t reloads_failed = 0;
   std::uint64_t sessions_ended = 0;
   std::uint64_t fragment_writes = 0;
@@ -64,6 +76,7 @@ inline constexpr double kRoundBuckets[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0
 
 struct Published {
   Instant at{};               ///< end of the round
+  std::uint64_t seen = 0;     ///< the version of the board that it was made from
   std::string version;        ///< of pointsman
   std::string haproxy_error;  ///< why HAProxy could not be read or steered; empty: it could
   haproxy::Worker worker;

@@ -7,6 +7,7 @@
 
 #include "controller/bulletin.h"
 #include "controller/commands.h"
+#include "controller/doorbell.h"
 #include "controller/examine.h"
 #include "controller/listener.h"
 #include "controller/lock.h"
@@ -52,11 +53,12 @@ class Daemon {
  public:
   Daemon(Config config, std::filesystem::path file, Lock lock) : file_(std::move(file)), lock_(std::move(lock)) {
     session_ = std::make_unique<Session>(std::move(config));
+    doorbell_.attach(session_.get());
   }
 
   haproxy::Result<void> listen() {
     if (!session_->config.http.enabled) return {};
-    auto listener = Listener::start(session_->config.http, latest());
+    auto listener = Listener::start(session_->config.http, latest(), &doorbell_);
     if (!listener) return tl::unexpected(std::move(listener).error());
     listener_ = std::move(*listener);
     return {};
@@ -127,7 +129,7 @@ class Daemon {
     std::unique_ptr<Listener> listener;
     const bool new_address = !(config.http == old.http);
     if (new_address && config.http.enabled) {
-      auto started = Listener::start(config.http, latest());
+      auto started = Listener::start(config.http, latest(), &doorbell_);
       if (!started) return tl::unexpected(std::move(started).error());
       listener = std::move(*started);
     }
@@ -136,6 +138,7 @@ class Daemon {
     start_log(config.log_level, config.log_format);
     auto next = std::make_unique<Session>(std::move(config));
     next->loop.carry_over(session_->loop);
+    doorbell_.attach(next.get());
     session_ = std::move(next);
     return {};
   }
@@ -143,6 +146,7 @@ class Daemon {
   std::filesystem::path file_;
   Lock lock_;
   Bulletin bulletin_;
+  Doorbell doorbell_;
   std::unique_ptr<Session> session_;
   std::unique_ptr<Listener> listener_;
   bool ready_ = false;

@@ -22,13 +22,14 @@ Duration took(const MemberReport& report) {
 
 }  // namespace
 
-Duration pace(const Poll& poll, Duration since_change) {
-  const Duration slowing = std::max(since_change, Duration::zero()) / kNewsAgePerPace;
+Duration pace(const Poll& poll, News news) {
+  if (news.announced) return std::min<Duration>(kUrgent, poll.alert);
+  const Duration slowing = std::max(news.since_change, Duration::zero()) / kNewsAgePerPace;
   return std::min<Duration>(poll.calm, std::max<Duration>(poll.alert, slowing));
 }
 
-Instant next_ask(const Asked& asked, const Poll& poll, Duration since_change, double jitter) {
-  Duration gap = pace(poll, since_change);
+Instant next_ask(const Asked& asked, const Poll& poll, News news, double jitter) {
+  Duration gap = pace(poll, news);
   if (gap == Duration(poll.calm)) {
     const double spread = std::clamp(jitter, 0.0, 1.0) * 0.1;
     gap += std::chrono::duration_cast<Duration>(gap * spread);

@@ -16,15 +16,24 @@ struct Asked {
   friend bool operator==(const Asked&, const Asked&) = default;
 };
 
-/// How long between two requests to a member when the cluster last changed `since_change` ago: `alert` at first, then slower
-/// with the age of the news (a fiftieth of it), `calm` at the most.
-[[nodiscard]] Duration pace(const Poll& poll, Duration since_change);
+/// The pace while something is announced: a watch, a hook or an operator says that a change is under way.
+inline constexpr std::chrono::milliseconds kUrgent{20};
+
+/// What the pace depends on.
+struct News {
+  Duration since_change{};  ///< since an answer last differed
+  bool announced = false;   ///< something is, and has not been over for long
+};
+
+/// How long between two requests to a member: kUrgent while something is announced (`alert`, where that is less); else `alert`
+/// at first, then slower with the age of the news (a fiftieth of it), `calm` at the most.
+[[nodiscard]] Duration pace(const Poll& poll, News news);
 
 /// When this member may be asked next: the pace after the last request, no sooner than 4 times the last answer's time after it,
 /// 1, 2, then 4 s after a time-out that had a connection (closing does not free a worker that waits for PostgreSQL;
 /// Patroni 4.1.5 has five). `jitter` in [0, 1) delays calm requests by up to a
 /// tenth of the pace: pointsmen that were started together drift apart.
-[[nodiscard]] Instant next_ask(const Asked& asked, const Poll& poll, Duration since_change, double jitter);
+[[nodiscard]] Instant next_ask(const Asked& asked, const Poll& poll, News news, double jitter);
 
 /// The manners alone, without the pace: how soon this member may be asked for anything at all.
 [[nodiscard]] Instant rested(const Asked& asked);

@@ -96,6 +96,11 @@ std::string cluster_text(const ShownCluster& cluster) {
     }
     out += servers.text();
   }
+  for (const ShownHold& hold : cluster.holds) {
+    if (hold.waiting == 0 && hold.left <= 0) continue;
+    out += fmt::format("  {}: {} new connections wait{}\n", hold.backend, hold.waiting,
+                       hold.left > 0 ? fmt::format(" ({}, {} more)", cluster.hold, for_people(hold.left)) : "");
+  }
   return out;
 }
 

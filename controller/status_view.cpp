@@ -67,6 +67,10 @@ ShownCluster shown_cluster(const PublishedCluster& published, Instant now) {
     cluster.servers.push_back({s.backend, s.server, s.address, s.member, s.usable, s.backup, s.admin, s.operational, s.steering,
                                s.sessions, shown_verdict(s.wanted, s.reason, s.evidence)});
   }
+  cluster.hold = word(published.hold);
+  for (const PublishedHold& hold : published.holds) {
+    cluster.holds.push_back({hold.backend, hold.state.waiting, hold.state.held, hold.state.expired, seconds(hold.state.left)});
+  }
   for (const std::string& alarm : topology.alarms) cluster.alarms.push_back(printable(alarm, 1000));
   return cluster;
 }
@@ -151,6 +155,18 @@ void write_cluster(JsonText& json, const ShownCluster& cluster) {
   for (const ShownMember& member : cluster.members) write_member(json, member);
   json.end_array().key("servers").begin_array();
   for (const ShownServer& server : cluster.servers) write_server(json, server);
+  json.end_array();
+  write(json, "hold", cluster.hold);
+  json.key("holds").begin_array();
+  for (const ShownHold& hold : cluster.holds) {
+    json.begin_object();
+    write(json, "backend", hold.backend);
+    write(json, "waiting", hold.waiting);
+    write(json, "left", hold.left);
+    write(json, "held", hold.held);
+    write(json, "expired", hold.expired);
+    json.end_object();
+  }
   json.end_array().key("alarms").begin_array();
   for (const std::string& alarm : cluster.alarms) json.text(alarm);
   json.end_array().end_object();
@@ -252,6 +268,17 @@ ShownCluster read_cluster(Reader json, std::string& missing) {
   cluster.writer_in = json.flag("writer_in");
   json.list("members", [&](const rapidjson::Value& value) { cluster.members.push_back(read_member({value, missing})); });
   json.list("servers", [&](const rapidjson::Value& value) { cluster.servers.push_back(read_server({value, missing})); });
+  cluster.hold = json.text("hold");
+  json.list("holds", [&](const rapidjson::Value& value) {
+    Reader hold(value, missing);
+    ShownHold shown;
+    shown.backend = hold.text("backend");
+    shown.waiting = hold.count("waiting");
+    shown.left = hold.number("left");
+    shown.held = hold.count("held");
+    shown.expired = hold.count("expired");
+    cluster.holds.push_back(std::move(shown));
+  });
   json.list("alarms", [&](const rapidjson::Value& value) {
     if (value.IsString())
       cluster.alarms.emplace_back(value.GetString(), value.GetStringLength());

@@ -38,6 +38,13 @@ struct ShownServer {
   friend bool operator==(const ShownServer&, const ShownServer&) = default;
 };
 
+struct ShownHold {
+  std::string backend;
+  std::uint64_t waiting = 0, held = 0, expired = 0;
+  double left = 0;  ///< seconds
+  friend bool operator==(const ShownHold&, const ShownHold&) = default;
+};
+
 struct ShownCluster {
   std::string scope, writer_state;
   std::optional<std::string> writer;  ///< its name
@@ -45,6 +52,8 @@ struct ShownCluster {
   bool routes_right = false, writer_in = false;
   std::vector<ShownMember> members;
   std::vector<ShownServer> servers;
+  std::string hold;              ///< why new connections wait: "switchover"; "none"
+  std::vector<ShownHold> holds;  ///< of the write backends; empty: hold.lua is not loaded
   std::vector<std::string> alarms;
   friend bool operator==(const ShownCluster&, const ShownCluster&) = default;
 };

@@ -27,10 +27,15 @@ struct DesiredServer {
   friend bool operator==(const DesiredServer&, const DesiredServer&) = default;
 };
 
+/// What is wanted of new connections to a backend: `hold` has them wait (where hold.lua is loaded), `release` ends a hold of
+/// ours, `leave` touches no hold, which may be somebody else's.
+enum class HoldWish : std::uint8_t { leave, hold, release };
+
 struct Backend {
   std::string name;
   bool one_writer = false;             ///< never two usable servers, and old out before new in
   std::vector<DesiredServer> servers;  ///< only those that are to be steered; others are the user's own
+  HoldWish hold = HoldWish::leave;
   friend bool operator==(const Backend&, const Backend&) = default;
 };
 

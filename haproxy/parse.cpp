@@ -1,50 +1,15 @@
 #include "haproxy/parse.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <utility>
+
+#include "haproxy/words.h"
 
 namespace haproxy {
 namespace {
 
-/// An Error about a reply: `found` is shortened and made printable.
-tl::unexpected<Error> unexpected_reply(std::string_view command, std::string_view expected, std::string_view found) {
-  constexpr std::size_t kLongest = 80;
-  std::string shown(found.substr(0, kLongest));
-  std::replace_if(
-      shown.begin(), shown.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  if (found.size() > kLongest) shown += "...";
-  return fail("read", "the reply to " + std::string(command),
-              "expected " + std::string(expected) + ", found " + (found.empty() ? "nothing" : "\"" + shown + "\""));
-}
-
 constexpr std::string_view kInfoStart = "Name: ";
-
-/// Cuts the next line off `rest`, without its newline.
-std::string_view take_line(std::string_view& rest) {
-  const std::size_t end = rest.find('\n');
-  const std::string_view line = rest.substr(0, end);
-  rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-  return line;
-}
-
-/// Cuts the next word off `rest`: words are separated by one or more spaces.
-std::string_view take_word(std::string_view& rest) {
-  const std::size_t start = std::min(rest.find_first_not_of(' '), rest.size());
-  rest.remove_prefix(start);
-  const std::size_t end = std::min(rest.find(' '), rest.size());
-  const std::string_view word = rest.substr(0, end);
-  rest.remove_prefix(end);
-  return word;
-}
-
-template <class Number>
-bool to_number(std::string_view digits, Number& number) {
-  const char* const end = digits.data() + digits.size();
-  const auto [stop, error] = std::from_chars(digits.data(), end, number);
-  return error == std::errc() && stop == end;
-}
 
 constexpr std::string_view kStateHeader =
     "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change "
@@ -390,7 +355,7 @@ std::optional<std::string> complaint(std::string_view reply) {
   while (!reply.empty()) {
     std::string_view line = take_line(reply);
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.empty()) continue;
+    if (line.empty() || line.starts_with("held ")) continue;
     unsigned severity = 0;
     const std::size_t close = line.starts_with('[') ? line.find("]: ") : std::string_view::npos;
     if (close == std::string_view::npos || !to_number(line.substr(1, close - 1), severity)) return std::string(line);

@@ -76,8 +76,9 @@ struct Processes {
 [[nodiscard]] Result<Processes> parse_proc(std::string_view reply);
 
 /// The reply to one or several state commands sent with `set severity-output number` before them: nothing but empty lines is
-/// success. The first message of severity 3 or less, and any text without a severity, is returned (without its number);
-/// severity 4 and more ("IP changed ...") is no complaint, except for "Unknown command", which 2.6.12 sends with 6.
+/// success, and so is what hold.lua says to a hold ("held pg_primary 1000"). The first message of severity 3 or less, and any
+/// text without a severity, is returned (without its number); severity 4 and more ("IP changed ...") is no complaint, except
+/// for "Unknown command", which 2.6.12 sends with 6.
 [[nodiscard]] std::optional<std::string> complaint(std::string_view reply);
 
 }  // namespace haproxy

@@ -88,6 +88,14 @@ void append(std::vector<Step>& to, std::vector<Step> steps) {
   std::move(steps.begin(), steps.end(), std::back_inserter(to));
 }
 
+void diff_hold(const Backend& backend, const Holds& holds, Plan& plan) {
+  const auto known = holds.find(backend.name);
+  const auto left = known == holds.end() ? std::chrono::milliseconds(0) : known->second.left;
+  if (backend.hold == HoldWish::hold && left <= kHoldRenew) plan.holds.push_back({backend.name, kHoldLease});
+  if (backend.hold == HoldWish::release && left.count() > 0)
+    plan.releases.push_back({backend.name, std::chrono::milliseconds(0)});
+}
+
 void diff_backend(const Backend& backend, const BackendState& state, const std::set<ServerName>& ours, Plan& plan) {
   std::vector<Step> in;
   std::vector<Step> out;
@@ -155,7 +163,10 @@ std::string Step::line() const {
 Plan diff(const std::vector<Backend>& desired, const Running& running, const std::set<ServerName>& ours) {
   Plan plan;
   for (const Backend& backend : desired) {
-    if (const BackendState* state = running.find(backend.name)) diff_backend(backend, *state, ours, plan);
+    const BackendState* state = running.find(backend.name);
+    if (state == nullptr) continue;
+    if (running.holds) diff_hold(backend, *running.holds, plan);
+    diff_backend(backend, *state, ours, plan);
   }
   return plan;
 }
@@ -200,6 +211,11 @@ Running after(const Plan& plan, const Running& running) {
   for (const auto* steps : {&plan.out, &plan.in, &plan.reads}) {
     for (const Step& step : *steps) {
       if (Server* server = find(step.backend, step.server)) carry_out(step.command, *server);
+    }
+  }
+  for (const auto* leases : {&plan.holds, &plan.releases}) {
+    for (const Lease& lease : *leases) {
+      if (then.holds) (*then.holds)[lease.backend].left = lease.length;
     }
   }
   for (const auto* fences : {&plan.fences, &plan.read_fences}) {

@@ -12,6 +12,7 @@
 //  - `health stopping` leaks: each good check turns it back.
 //  - A batch is not atomic towards traffic: `ready new; maint old` lets both take connections in between.
 
+#include <chrono>
 #include <set>
 #include <string>
 #include <utility>
@@ -44,17 +45,27 @@ struct Fence {
   friend auto operator<=>(const Fence&, const Fence&) = default;
 };
 
+/// New connections to this backend are to wait for so long from now on; 0: no more.
+struct Lease {
+  std::string backend;
+  std::chrono::milliseconds length{0};
+  friend bool operator==(const Lease&, const Lease&) = default;
+};
+
 struct Plan {
+  std::vector<Lease> holds;           ///< 0. write backends: new connections wait
   std::vector<Step> out;              ///< 1. write backends: old out
   std::vector<Fence> fences;          ///< 2. its sessions ended
   std::vector<Step> in;               ///< 3. write backends: new in
-  std::vector<Step> reads;            ///< 4. read backends: new in before old out
-  std::vector<Fence> read_fences;     ///< 5. sessions of those that are out ended, of drained ones not
+  std::vector<Lease> releases;        ///< 4. those that waited go on
+  std::vector<Step> reads;            ///< 5. read backends: new in before old out
+  std::vector<Fence> read_fences;     ///< 6. sessions of those that are out ended, of drained ones not
   std::vector<ServerName> operators;  ///< in maint or drain by somebody else's hand: left alone
   std::set<ServerName> ours;          ///< whose maint or drain is ours once all is carried out
 
   [[nodiscard]] bool nothing_to_send() const {
-    return out.empty() && in.empty() && reads.empty() && fences.empty() && read_fences.empty();
+    return holds.empty() && out.empty() && in.empty() && releases.empty() && reads.empty() && fences.empty() &&
+           read_fences.empty();
   }
   friend bool operator==(const Plan&, const Plan&) = default;
 };

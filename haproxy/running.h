@@ -5,12 +5,14 @@
 // three versions share the columns used here.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include "haproxy/address.h"
+#include "haproxy/hold.h"
 
 namespace haproxy {
 
@@ -83,6 +85,7 @@ struct Worker {
 struct Running {
   Worker worker;
   std::vector<BackendState> backends;
+  std::optional<Holds> holds = std::nullopt;  ///< nothing: hold.lua is not loaded, or was not asked
 
   [[nodiscard]] const BackendState* find(std::string_view backend) const;
   [[nodiscard]] const Server* find(std::string_view backend, std::string_view server) const;

@@ -37,7 +37,7 @@ struct Steered {
   unsigned sessions_ended = 0;
 };
 
-/// Reads what HAProxy is doing now.
+/// Reads what HAProxy is doing now, holds included: two exchanges.
 [[nodiscard]] Result<Running> look(Talk& talk);
 
 /// Is every server in the same state as in `last`? Costs a fraction of `look`; sessions are not counted. `same_reply` is kept

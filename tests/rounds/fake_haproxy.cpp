@@ -67,8 +67,21 @@ std::string FakeHaproxy::answer(const std::string& command) {
   if (command.starts_with("show info") || command.starts_with("show servers state") || command.starts_with("show stat"))
     return look(command);
   if (command == "set severity-output number") return "\n";
+  if (holds && command == "show hold") {
+    std::string text = "# backend waiting left_ms held_total expired_total longest_ms\n";
+    for (const auto& [backend, hold] : *holds)
+      text += fmt::format("{} {} {} {} {} 0\n", backend, hold.waiting, hold.left.count(), hold.held, hold.expired);
+    return text + "\n";
+  }
   if (refuse && refuse(command)) return "[3]: Permission denied\n\n";
   if (command.starts_with("set server ")) return set_server(command);
+  if (holds && command.starts_with("hold ")) {
+    const auto words = command.find_last_of(' ');
+    (*holds)[command.substr(5, words - 5)].left = std::chrono::milliseconds(std::stoi(command.substr(words + 1)));
+    commands.push_back(command);
+    if (after_each) after_each();
+    return fmt::format("held {}\n\n", command.substr(5));
+  }
   if (command == "show sess") {
     std::string text;
     for (const auto& backend : running.backends) {
@@ -92,7 +105,7 @@ std::string FakeHaproxy::answer(const std::string& command) {
     if (after_each) after_each();
     return "\n";
   }
-  return "[3]: Unknown command\n\n";
+  return "Unknown command: '" + command + "'\n\n";
 }
 
 std::string FakeHaproxy::set_server(const std::string& command) {

@@ -17,6 +17,7 @@ class FakeHaproxy final : public haproxy::Talk {
   haproxy::Running running;
   std::vector<std::string> commands;                   ///< state commands and session shutdowns, as carried out
   std::map<haproxy::ServerName, unsigned> connecting;  ///< sessions that are not established yet; in `sessions` too
+  std::optional<haproxy::Holds> holds;  ///< hold.lua; nothing: it is not loaded. The lease does not run by itself
   int exchanges = 0;
   std::optional<int> fail_at;  ///< this exchange, counted from 1, gets no answer; what it asked for is not done
   std::function<bool(const std::string&)> refuse;  ///< commands that are refused with "Permission denied"

@@ -55,7 +55,7 @@ TEST_CASE("a switchover by admin state goes in one line, and marks are kept acro
   CHECK(w.usable() == Words{"pg2"});
   CHECK(w.sent() == Words{"pg_primary/pg1 state maint", "pg_primary/pg2 state ready", "pg_replicas/pg1 state ready",
                           "pg_replicas/pg2 state maint"});
-  CHECK(w.fake.exchanges - before == 4);  // look, switch, reads, look
+  CHECK(w.fake.exchanges - before == 6);  // look, switch, reads, look
 }
 
 TEST_CASE("whoever puts a server into maint by hand is respected, on both kinds") {

@@ -303,7 +303,7 @@ TEST_CASE("a nudge asks everybody at once") {
   REQUIRE(eventually([&] { return three.requests("/primary") == 3 && three.requests("/cluster") == 1; }));
   REQUIRE(eventually([&] { return three.requests("/config") == 1 && three.watch.answers(2); }));
   CHECK_FALSE(eventually([&] { return three.requests("/primary") > 3; }, milliseconds(200)));
-  three.watch.poller->nudge();
+  three.watch.poller->nudge(0);
   CHECK(eventually([&] { return three.requests("/primary") == 6; }, seconds(1)));
 }
 
@@ -316,7 +316,7 @@ TEST_CASE("many nudges do not outrun manners") {
   watch.start(true);
   CHECK_FALSE(eventually(
       [&] {
-        watch.poller->nudge();
+        watch.poller->nudge(0);
         return false;
       },
       milliseconds(500)));

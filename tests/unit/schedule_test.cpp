@@ -36,48 +36,53 @@ bool news(Change change) {
 }  // namespace
 
 TEST_CASE("the pace is alert after a change and slows down to calm") {
-  CHECK(pace(kPoll, seconds(0)) == milliseconds(50));
-  CHECK(pace(kPoll, milliseconds(2500)) == milliseconds(50));
-  CHECK(pace(kPoll, seconds(5)) == milliseconds(100));
-  CHECK(pace(kPoll, seconds(25)) == milliseconds(500));
-  CHECK(pace(kPoll, seconds(50)) == milliseconds(1000));
-  CHECK(pace(kPoll, std::chrono::hours(9)) == milliseconds(1000));
-  CHECK(pace(kPoll, seconds(-1)) == milliseconds(50));
+  CHECK(pace(kPoll, {seconds(0), false}) == milliseconds(50));
+  CHECK(pace(kPoll, {milliseconds(2500), false}) == milliseconds(50));
+  CHECK(pace(kPoll, {seconds(5), false}) == milliseconds(100));
+  CHECK(pace(kPoll, {seconds(25), false}) == milliseconds(500));
+  CHECK(pace(kPoll, {seconds(50), false}) == milliseconds(1000));
+  CHECK(pace(kPoll, {std::chrono::hours(9), false}) == milliseconds(1000));
+  CHECK(pace(kPoll, {seconds(-1), false}) == milliseconds(50));
 }
 
 TEST_CASE("a member that was never asked is asked at once") {
-  CHECK(next_ask(Asked{}, kPoll, seconds(0), 0.5) < kStart);
+  CHECK(next_ask(Asked{}, kPoll, {seconds(0), false}, 0.5) < kStart);
+}
+
+TEST_CASE("while something is announced the pace is the highest, however old the last change") {
+  CHECK(pace(kPoll, {std::chrono::hours(9), true}) == milliseconds(20));
+  CHECK(pace({milliseconds(100), milliseconds(10), seconds(1)}, {seconds(0), true}) == milliseconds(10));
 }
 
 TEST_CASE("the pace counts from the last request") {
   const Asked asked{kStart, kStart + milliseconds(2), milliseconds(2), 0, false};
-  CHECK(next_ask(asked, kPoll, seconds(0), 0.9) == kStart + milliseconds(50));
-  CHECK(next_ask(asked, kPoll, std::chrono::hours(1), 0) == kStart + seconds(1));
+  CHECK(next_ask(asked, kPoll, {seconds(0), false}, 0.9) == kStart + milliseconds(50));
+  CHECK(next_ask(asked, kPoll, {std::chrono::hours(1), false}, 0) == kStart + seconds(1));
 }
 
 TEST_CASE("jitter delays calm requests by up to a tenth of the pace, and no others") {
   const Asked asked{kStart, kStart, milliseconds(2), 0, false};
-  CHECK(next_ask(asked, kPoll, std::chrono::hours(1), 0.5) == kStart + milliseconds(1050));
-  CHECK(next_ask(asked, kPoll, std::chrono::hours(1), 7) == kStart + milliseconds(1100));
-  CHECK(next_ask(asked, kPoll, seconds(5), 0.5) == kStart + milliseconds(100));
+  CHECK(next_ask(asked, kPoll, {std::chrono::hours(1), false}, 0.5) == kStart + milliseconds(1050));
+  CHECK(next_ask(asked, kPoll, {std::chrono::hours(1), false}, 7) == kStart + milliseconds(1100));
+  CHECK(next_ask(asked, kPoll, {seconds(5), false}, 0.5) == kStart + milliseconds(100));
 }
 
 TEST_CASE("a slow member rests for four times its last answer") {
   const Asked asked{kStart, kStart + milliseconds(300), milliseconds(300), 0, false};
-  CHECK(next_ask(asked, kPoll, seconds(0), 0) == kStart + milliseconds(1500));
+  CHECK(next_ask(asked, kPoll, {seconds(0), false}, 0) == kStart + milliseconds(1500));
   CHECK(rested(asked) == kStart + milliseconds(1500));
 }
 
 TEST_CASE("a member that hangs rests for 1, 2, then 4 seconds") {
   Asked asked{kStart, kStart + milliseconds(1500), {}, 1, false};
   const Instant done = asked.last_done;
-  CHECK(next_ask(asked, kPoll, seconds(0), 0) == done + seconds(1));
+  CHECK(next_ask(asked, kPoll, {seconds(0), false}, 0) == done + seconds(1));
   asked.hung = 2;
-  CHECK(next_ask(asked, kPoll, seconds(0), 0) == done + seconds(2));
+  CHECK(next_ask(asked, kPoll, {seconds(0), false}, 0) == done + seconds(2));
   asked.hung = 3;
-  CHECK(next_ask(asked, kPoll, seconds(0), 0) == done + seconds(4));
+  CHECK(next_ask(asked, kPoll, {seconds(0), false}, 0) == done + seconds(4));
   asked.hung = 1000;
-  CHECK(next_ask(asked, kPoll, seconds(0), 0) == done + seconds(4));
+  CHECK(next_ask(asked, kPoll, {seconds(0), false}, 0) == done + seconds(4));
 }
 
 TEST_CASE("the same answer is no news") {

@@ -1,0 +1,167 @@
+#include "controller/announced.h"
+
+#include "controller/judge.h"
+#include "tests/catch.h"
+#include "tests/unit/members.h"
+
+using namespace members;
+
+namespace {
+
+/// pg1 is the writer, and all is well.
+struct World {
+  ClusterSnapshot seen = three();
+  ClusterConfig config = policy();
+  Memory judged;
+  HoldMemory memory;
+  Instant now = kStart;
+
+  World() { all_well(0); }
+  void all_well(std::size_t writer) {
+    for (std::size_t i = 0; i < 3; ++i) says(seen, i, i == writer ? primary() : replica(), now);
+  }
+  HoldReason hold() {
+    const Judgement judgement = judge(seen, judged, config, now);
+    judged = judgement.memory;
+    return judge_hold(seen, judgement.topology, config, now, memory).reason;
+  }
+  /// Time goes by in steps of 20 ms while everybody answers as before.
+  HoldReason after(Duration time, std::size_t writer = 0) {
+    HoldReason reason = hold();
+    for (const Instant until = now + time; now < until;) {
+      now += 20ms;
+      all_well(writer);
+      reason = hold();
+    }
+    return reason;
+  }
+  void announce(const std::string& id, const std::string& from = "pg1") { seen.switchover = Switchover{id, from, now}; }
+  void stop(const std::string& member) { seen.stop = StopNotice{seen.stop ? seen.stop->number + 1 : 1, member, now}; }
+};
+
+Answer stopping() {
+  Answer answer = primary();
+  answer.state = State::stopping;
+  return answer;
+}
+
+}  // namespace
+
+TEST_CASE("in calm nobody waits") {
+  World w;
+  CHECK(w.after(5s) == HoldReason::none);
+}
+
+TEST_CASE("an announced switchover holds for pre_hold, once, where nothing comes of it") {
+  World w;
+  w.hold();
+  w.announce("7");
+  CHECK(w.hold() == HoldReason::switchover);
+  CHECK(w.after(980ms) == HoldReason::switchover);
+  CHECK(w.after(40ms) == HoldReason::none);
+  CHECK(w.after(60s) == HoldReason::none);
+}
+
+TEST_CASE("a switchover from another member, or one that is not due yet, holds nobody") {
+  World w;
+  w.hold();
+  w.announce("7", "pg2");
+  CHECK(w.hold() == HoldReason::none);
+  w.announce("8");
+  w.seen.switchover->due = w.now + 1s;
+  CHECK(w.after(980ms) == HoldReason::none);
+  CHECK(w.after(40ms) == HoldReason::switchover);
+}
+
+TEST_CASE("a switchover that is taken back ends the hold with the next good answer") {
+  World w;
+  w.hold();
+  w.announce("7");
+  CHECK(w.after(100ms) == HoldReason::switchover);
+  w.seen.switchover.reset();
+  CHECK(w.hold() == HoldReason::switchover);
+  CHECK(w.after(40ms) == HoldReason::none);
+}
+
+TEST_CASE("a watch that announces one switchover after another is believed once in a longest hold") {
+  World w;
+  w.hold();
+  Duration held{};
+  for (int i = 0; i < 4000; ++i) {
+    if (i % 50 == 0) w.announce(std::to_string(i));
+    if (w.after(20ms) != HoldReason::none) held += 20ms;
+  }
+  CHECK(held <= 3 * 1040ms);
+  CHECK(held >= 1000ms);
+}
+
+TEST_CASE("what the holder shows makes the hold last until another is the writer") {
+  World w;
+  w.hold();
+  w.announce("7");
+  CHECK(w.after(200ms) == HoldReason::switchover);
+  for (int i = 0; i < 100; ++i) {
+    w.now += 20ms;
+    says(w.seen, 0, stopping(), w.now);
+    CHECK(w.hold() == HoldReason::switchover);
+  }
+  w.now += 20ms;
+  w.all_well(1);
+  w.seen.switchover.reset();
+  CHECK(w.hold() == HoldReason::none);
+  w.announce("8", "pg2");  // it came true: the next one is believed at once
+  CHECK(w.hold() == HoldReason::switchover);
+}
+
+TEST_CASE("silence after an announcement counts as more seen, up to the longest hold") {
+  World w;
+  w.config.hold = 10s;
+  w.hold();
+  w.stop("pg1");
+  CHECK(w.hold() == HoldReason::stop);
+  w.now += 20ms;
+  falls_silent(w.seen, 0, w.now);
+  for (int i = 0; i < 480; ++i) {
+    w.now += 20ms;
+    CHECK(w.hold() == HoldReason::stop);
+  }
+  w.now += 1s;
+  CHECK(w.hold() == HoldReason::none);
+}
+
+TEST_CASE("a stop of a replica holds nobody, and one of the writer that comes to nothing is over after pre_hold") {
+  World w;
+  w.hold();
+  w.stop("pg2");
+  CHECK(w.after(100ms) == HoldReason::none);
+  w.stop("pg1");
+  CHECK(w.hold() == HoldReason::stop);
+  CHECK(w.after(1020ms) == HoldReason::none);
+}
+
+TEST_CASE("a hook after a long CHECKPOINT is believed though the switchover's own hold came to nothing") {
+  World w;
+  w.hold();
+  w.announce("7");
+  CHECK(w.after(5s) == HoldReason::none);
+  w.stop("pg1");
+  CHECK(w.hold() == HoldReason::stop);
+}
+
+TEST_CASE("with pre_hold 0 announcements hold nobody") {
+  World w;
+  w.config.pre_hold = 0ms;
+  w.hold();
+  w.announce("7");
+  CHECK(w.hold() == HoldReason::none);
+}
+
+TEST_CASE("a writer that wavers is waited for") {
+  World w;
+  w.hold();
+  Answer unknown = primary();
+  unknown.state = State::unknown;
+  w.now += 50ms;
+  says(w.seen, 0, unknown, w.now);
+  CHECK(w.hold() == HoldReason::wavers);
+}
