@@ -78,11 +78,12 @@ std::vector<std::pair<std::size_t, bool>> running_order(const BackendConfig& bac
 }
 
 /// Until the worker has loaded the fragment that names it, nothing new goes in by runtime; reads are the file's and HAProxy's
-/// own checks'.
+/// own checks'. Where clients may be waiting, the writer goes in first: a worker that a reload leaves behind checks no server
+/// any more (2.6 to 3.2), and whoever waits in it would wait to the end.
 void leave_in_to_the_file(haproxy::Plan& plan, const haproxy::Running& running,
                           const std::optional<haproxy::Fragment>& fragment) {
   plan.reads.clear();
-  if (fragment && has_loaded(running, *fragment)) return;
+  if (running.holds || (fragment && has_loaded(running, *fragment))) return;
   std::erase_if(plan.in, [&](const haproxy::Step& step) {
     const haproxy::Server* server = running.find(step.backend, step.server);
     return server == nullptr || !server->usable();
