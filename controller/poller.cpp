@@ -30,6 +30,7 @@ constexpr Duration kRetryAtMost = seconds(60);
 constexpr Duration kDisputeEvery = milliseconds(250);
 constexpr Duration kNudgesApart = milliseconds(10);
 constexpr Duration kNudgedFor = seconds(1);
+constexpr Duration kNudgeSpread = milliseconds(20);
 constexpr milliseconds kAnnouncedFor = seconds(40);
 constexpr milliseconds kHearsayTimeout{500};  ///< a member that hangs over /cluster must not be out of sight for long
 constexpr Instant kNever = Instant::max();
@@ -66,7 +67,8 @@ struct Cluster {
   bool addresses_known = false;
   std::optional<Instant> announced;  ///< when what was announced begins
   Instant nudged_at{};
-  Instant next{};  ///< when to look at it again
+  Instant hurry_at{};  ///< a little after it: others were nudged at the same moment
+  Instant next{};      ///< when to look at it again
 };
 
 bool claims(const Member& member) {
@@ -87,7 +89,7 @@ bool is_announced(const Cluster& cluster, Instant now) {
 
 Instant primary_due(const Cluster& cluster, const Member& member, Instant now, double jitter) {
   if (member.asked.in_flight) return kNever;
-  if (member.hurry) return std::max(rested(member.asked), member.asked.last_asked + kNudgesApart);
+  if (member.hurry) return std::max({rested(member.asked), member.asked.last_asked + kNudgesApart, cluster.hurry_at});
   return next_ask(member.asked, cluster.config.poll, {now - cluster.changed_at, is_announced(cluster, now)}, jitter);
 }
 
@@ -196,6 +198,7 @@ class Poller::Impl {
     cluster.changed_at = cluster.next = BootClock::now();
     cluster.announced = board_.announced(number);
     cluster.nudged_at = cluster.changed_at;
+    cluster.hurry_at = cluster.nudged_at + std::chrono::duration_cast<Duration>(kNudgeSpread * spread_(random_));
     for (auto& member : cluster.members) member.hurry = true;
   }
 
@@ -260,7 +263,8 @@ class Poller::Impl {
     member.asked.in_flight = false;
     member.asked.last_done = fetched.ended;
     member.asked.hung = fetched.hung ? member.asked.hung + 1 : 0;
-    member.asked.last_took = fetched.failure ? Duration::zero() : fetched.served_in;
+    member.asked.last_took = member.asked.excess = Duration::zero();
+    if (!fetched.failure) note_answer(member.asked, fetched.served_in, fetched.ended - fetched.begun);
     switch (member.path) {
       case Path::primary:
         receive_primary(number, member, fetched);

@@ -7,6 +7,10 @@ namespace {
 
 constexpr int kNewsAgePerPace = 50;
 constexpr int kRestPerAnswer = 4;
+constexpr int kRestPerExcess = 20;
+constexpr Duration kMostForCrowd = std::chrono::milliseconds(500);
+constexpr int kSlowToBelieve = 64;
+constexpr Duration kNoise = std::chrono::milliseconds(1);
 constexpr int kSlower = 5;
 constexpr Duration kMuchSlower = std::chrono::milliseconds(100);
 
@@ -30,15 +34,22 @@ Duration pace(const Poll& poll, News news) {
 
 Instant next_ask(const Asked& asked, const Poll& poll, News news, double jitter) {
   Duration gap = pace(poll, news);
-  if (gap == Duration(poll.calm)) {
-    const double spread = std::clamp(jitter, 0.0, 1.0) * 0.1;
-    gap += std::chrono::duration_cast<Duration>(gap * spread);
-  }
+  const double spread = std::clamp(jitter, 0.0, 1.0) * (gap == Duration(poll.calm) ? 0.1 : 0.5);
+  gap += std::chrono::duration_cast<Duration>(gap * spread);
   return std::max({asked.last_asked + gap, rested(asked)});
 }
 
 Instant rested(const Asked& asked) {
-  return asked.last_done + std::max(asked.last_took * kRestPerAnswer, rest_after_hanging(asked.hung));
+  const Duration crowded = std::min<Duration>(asked.excess * kRestPerExcess, kMostForCrowd);
+  return asked.last_done + std::max(asked.last_took * kRestPerAnswer + crowded, rest_after_hanging(asked.hung));
+}
+
+void note_answer(Asked& asked, Duration served, Duration whole) {
+  asked.last_took = served;
+  if (asked.usual == Duration::zero() || whole < asked.usual) asked.usual = whole;
+  const Duration beyond = whole - asked.usual;
+  asked.usual += beyond / kSlowToBelieve;
+  asked.excess = std::max<Duration>(beyond - asked.usual - kNoise, Duration::zero());
 }
 
 bool is_news(const MemberReport& before, const MemberReport& now_says) {

@@ -10,9 +10,11 @@ namespace controller {
 struct Asked {
   Instant last_asked{};
   Instant last_done{};
-  Duration last_took{};    ///< of the last answer
+  Duration last_took{};    ///< of the last answer, from the connection on
   int hung = 0;            ///< time-outs with an open connection in a row: each may hold a worker of Patroni's pool
   bool in_flight = false;  ///< at most one request a member
+  Duration usual{};        ///< of the answers before, connecting included: follows faster ones at once, and slower ones slowly
+  Duration excess{};       ///< what the last one took beyond twice that
   friend bool operator==(const Asked&, const Asked&) = default;
 };
 
@@ -31,12 +33,16 @@ struct News {
 
 /// When this member may be asked next: the pace after the last request, no sooner than 4 times the last answer's time after it,
 /// 1, 2, then 4 s after a time-out that had a connection (closing does not free a worker that waits for PostgreSQL;
-/// Patroni 4.1.5 has five). `jitter` in [0, 1) delays calm requests by up to a
-/// tenth of the pace: pointsmen that were started together drift apart.
+/// Patroni 4.1.5 has five). `jitter` in [0, 1) delays requests by up to half of the pace, calm ones by a tenth: pointsmen that
+/// were woken by the same event must not come together (3.0.2 has a backlog of 5; the sixth waits for a second).
 [[nodiscard]] Instant next_ask(const Asked& asked, const Poll& poll, News news, double jitter);
 
-/// The manners alone, without the pace: how soon this member may be asked for anything at all.
+/// The manners alone, without the pace: how soon this member may be asked for anything at all. An answer that took more than
+/// twice its usual time says that others ask as well: its excess counts twenty times.
 [[nodiscard]] Instant rested(const Asked& asked);
+
+/// Notes how long an answer took: `served` from the connection on, `whole` with connecting.
+void note_answer(Asked& asked, Duration served, Duration whole);
 
 /// Is `now_says` news after `before`: another code, role, state, timeline, start of PostgreSQL, identifier,
 /// `replication_state`, `pause` or `cluster_unlocked`, newly silent or back, or unusually slow (over 5 times and 100 ms more
