@@ -66,16 +66,18 @@ class Crowd:
     def __enter__(self):
         try:
             self.begin()
-        except BaseException:
-            self.stop()
+        except BaseException as trouble:
+            self.__exit__(type(trouble))
             raise
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, trouble, *_):
+        if trouble:  # nobody will ask what the attempts in flight come to
+            for process in self.processes:
+                process.kill()
         self.stop()
 
     def begin(self):
-        self.began = time.monotonic()
         for member in self.cluster.members.values():
             inside = self.cluster.namespaces.inside(member) if self.cluster.namespaces else []
             self.spawn([*inside, "/usr/bin/python3", f"{CLUSTER_TESTS}/probe.py", "--every", str(PROBE_EVERY), "--out",

@@ -5,7 +5,8 @@ from xml.sax.saxutils import escape
 from doors import CLIENTS, role
 
 LEFT, WIDTH, LANE, TOP, FOOT = 230, 720, 46, 58, 44
-BEFORE, AFTER = 1.0, 2.0  # seconds shown before the event, and after the last door was good again
+BEFORE, AFTER = 1.0, 2.0  # seconds shown before the event, and after the last failure
+LONGEST_AFTER = 12.0      # seconds shown after the new primary is writable
 ROWS = {"a": (2, 14), "b": (18, 10), "c": (30, 10)}  # of a lane: where the client's marks begin, how tall they are
 
 STYLE = """
@@ -16,10 +17,10 @@ text{font:12px sans-serif;fill:#222}.s{font-size:10px;fill:#666}.l{fill:#8882}.g
 
 
 def span_shown(records, truth):
-    """(from, to): the event, and everything until the last failure that belongs to it."""
+    """(from, to): the event, and what follows it until the last failure."""
     last_failure = max((record["end"] for record in records if not record["ok"] and not record.get("hanging")),
                        default=truth.new_writable)
-    return truth.begun - BEFORE, max(last_failure, truth.new_writable) + AFTER
+    return truth.begun - BEFORE, min(max(last_failure, truth.new_writable) + AFTER, truth.new_writable + LONGEST_AFTER)
 
 
 def marks(moments, at, tall, scale):
