@@ -80,8 +80,9 @@ def costs_lines(run):
         f"attempts not begun because too many were in flight: {sum(cost['not_started'] for cost in run.costs)}",
         f"the probes looked every 10 ms; in calm the machine was busy to {calm[0] * 100:.0f} % (median; max {calm[1] * 100:.0f} %), "
         f"of which servers, doors, probes and clients of this run {own[0] * 100:.0f} % (max {own[1] * 100:.0f} %)"]
-    if calm[1] > SATURATED:
-        lines.append("NOTE: the machine was nearly saturated: all times are upper bounds; try larger numbers for --every, or fewer doors")
+    if saturated := sum(cost["busy_calm"] > SATURATED for cost in run.costs):
+        lines.append(f"NOTE: before {saturated} of {len(run.costs)} events the machine was nearly saturated, so that their times are upper "
+                     "bounds; try larger numbers for --every, or fewer doors")
     new = []
     for kind in run.kinds:
         median, _ = middle([figures[kind.name].calm_ms for results in run.results.values() for _, figures in results])

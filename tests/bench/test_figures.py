@@ -31,12 +31,13 @@ def attempt(client, n, start, end, server=None, ok=True, recovery=False, timelin
     return {**record, "server": server, "recovery": recovery, "timeline": timeline_} if server else record
 
 
-def figures(records, kind=DOCUMENTED, logged=None, rows=None, ended=13.0):
+def figures(records, kind=DOCUMENTED, logged=None, rows=None, ended=13.0, probed=None):
+    probed = probed or PROBED
     table = {}
     for record in records:
         if record["ok"]:
             table.setdefault(record["client"], {})[record["n"]] = (record["server"], record["timeline"])
-    return figure(kind, records, TRUTH, spans(PROBED), logged or {}, table if rows is None else rows, ended)
+    return figure(kind, records, truth_of(probed, 9.5), spans(probed), logged or {}, table if rows is None else rows, ended)
 
 
 GOOD = [attempt("documented_a", 1, 9.0, 9.01, OLD), attempt("documented_a", 2, 9.6, 9.61, OLD),
@@ -54,6 +55,8 @@ def test_a_primary_that_comes_back_itself_is_the_new_writer():
     probed = PROBED[:2] + [probe(OLD, "writable", 12.0, 12.01, 11.99, 1)]
     truth = truth_of(probed, 9.5)
     assert (truth.old, truth.new, truth.new_writable) == (OLD, OLD, 12.01)
+    # The write after the event was begun and before it had an effect is not the first good one.
+    assert figures([*GOOD[:2], attempt("documented_a", 9, 12.1, 12.11, OLD)], probed=probed).first_good == pytest.approx(100)
 
 
 def test_a_primary_that_is_cut_off_is_away_from_then_on():
@@ -66,6 +69,10 @@ def test_the_first_good_write_counts_from_when_the_new_primary_took_writes():
     assert found.slowest_b == pytest.approx(900)
     assert (found.failed_a, found.failed_b, found.errors_c, found.attempts_a) == (1, 0, 0, 3)
     assert (found.wrong, found.gone, found.disagreeing) == (0, 0, 0)
+
+
+def test_a_write_that_the_old_primary_still_took_is_not_the_first_good_one():
+    assert figures([*GOOD, attempt("documented_c", 1, 9.9, 11.05, OLD)]).first_good == pytest.approx(190)
 
 
 def test_the_gap_is_that_of_new_connections():
@@ -86,6 +93,9 @@ def test_a_write_on_the_old_server_beside_the_new_one_is_wrong():
 
 def test_a_connection_to_a_replica_is_wrong_by_the_client_and_by_the_log():
     asked = attempt("documented_a", 9, 10.3, 10.31, NEW, ok=False, recovery=True)
+    assert figures([*GOOD, asked]).wrong_connections == 1
+    # The server itself says that it is in recovery, whatever the probe had time to see.
+    asked = attempt("documented_a", 9, 9.8, 9.81, OLD, ok=False, recovery=True)
     assert figures([*GOOD, asked]).wrong_connections == 1
     logged = {NEW: {"documented_a": [(10.3, False), (11.5, False)], "somebody": [(10.3, False)]}}
     assert figures(GOOD, logged=logged).wrong_logged == 1

@@ -284,11 +284,15 @@ class Cluster:
         """Cuts a member off from the others, etcd, every HAProxy and every client."""
         self.namespaces.cut(member)
 
+    def join(self, member):
+        """Ends what `cut` did."""
+        self.namespaces.join(member)
+
     def revive(self):
         """Brings every member back, whatever a test did to it, and waits until the cluster is healthy."""
         for member in self.members.values():
             if self.namespaces:
-                self.namespaces.join(member)
+                self.join(member)
             member.thaw()
             if not member.running():
                 member.start()
