@@ -11,6 +11,7 @@ import time
 import psycopg2
 import yaml
 
+from namespaces import Namespaces
 from processes import HarnessError, kill9_in, let_go, new_folder, processes_in, refuse_leftovers, send, spawn, wait_until
 
 POSTGRESQL_BIN = max(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[4]), default="/usr/bin")
@@ -45,9 +46,11 @@ class Member:
             "log_line_prefix": "%n|%p|%u|", "log_destination": "stderr", "logging_collector": "on",
             "log_directory": self.folder, "log_filename": "postgresql.log", "log_rotation_size": 0, "log_rotation_age": 0,
             "log_file_mode": "0644", "dynamic_shared_memory_type": "mmap", "wal_retrieve_retry_interval": "500ms",
-            "max_wal_size": "256MB", "checkpoint_completion_target": 0.1,
+            "max_wal_size": "256MB", "checkpoint_completion_target": 0.1, **cluster.parameters,
         }
-        trust = ["local all all trust", "host all all 127.0.0.0/8 trust", "host replication all 127.0.0.0/8 trust"]
+        trust = ["local all all trust"]
+        for net in ("127.0.0.0/8", f"{cluster.net}.0/24"):
+            trust += [f"host all all {net} trust", f"host replication all {net} trust"]
         return {
             "scope": SCOPE, "name": self.name,
             "restapi": {"listen": f"{self.address}:8008", "connect_address": f"{self.address}:8008"},
@@ -76,8 +79,13 @@ class Member:
             shutil.chown(self.folder, "postgres", "postgres")
         with open(f"{self.folder}/patroni.yml", "w") as file:
             yaml.safe_dump(self.configuration(), file)
-        self.patroni = spawn(["/usr/bin/patroni", f"{self.folder}/patroni.yml"], self.folder, f"{self.folder}/patroni.log",
-                             user="postgres", env={"PATH": f"{POSTGRESQL_BIN}:/usr/bin:/bin", "LC_ALL": "C.UTF-8"})
+        words = ["/usr/bin/patroni", f"{self.folder}/patroni.yml"]
+        environment = {"PATH": f"{POSTGRESQL_BIN}:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
+        user = "postgres"
+        if self.cluster.namespaces:
+            words, user = self.cluster.namespaces.inside(self, user) + words, None
+            environment["HOME"] = "/var/lib/postgresql"
+        self.patroni = spawn(words, self.folder, f"{self.folder}/patroni.log", user=user, env=environment)
 
     def running(self):
         return self.patroni is not None and self.patroni.poll() is None
@@ -93,6 +101,11 @@ class Member:
         send(processes_in(self.folder), signal.SIGSTOP)  # all at one moment: none sees another one die and reacts
         kill9_in(self.folder)
         self.patroni.wait()
+
+    def kill9_postmaster(self):
+        """SIGKILL to PostgreSQL's first process alone; its others end when they notice."""
+        with open(f"{self.data}/postmaster.pid") as file:
+            send([int(file.readline())], signal.SIGKILL)
 
     def freeze(self, patroni_only=False):
         send([self.patroni.pid] if patroni_only else processes_in(self.folder), signal.SIGSTOP)
@@ -138,15 +151,24 @@ class Member:
 
 
 class Cluster:
-    """etcd and three members. A context manager: everything ends with it, and with this process, however it ends."""
+    """etcd and three members. A context manager: everything ends with it, and with this process, however it ends.
 
-    def __init__(self, net=None, ttl=30, loop_wait=10, retry_timeout=10):
+    namespaces: each member in a network namespace of its own, so that `cut` and `join` work; needs root. `roles` and `parameters` are
+    PostgreSQL's, beside those that it has anyway.
+    """
+
+    def __init__(self, net=None, ttl=30, loop_wait=10, retry_timeout=10, namespaces=False, roles=(), parameters=None):
         self.net = net or os.environ.get("POINTSMAN_NET", "127.0.0")
+        self.namespaces = Namespaces(self.net) if namespaces else None
+        self.roles, self.parameters = (*ROLES, *roles), parameters or {}
+        if self.namespaces:
+            self.net = self.namespaces.net
         self.ttl, self.loop_wait, self.retry_timeout = ttl, loop_wait, retry_timeout
         self.etcd_address = f"{self.net}.10"
         addresses = [f"{self.net}.{last}" for last in (11, 12, 13)]
-        refuse_leftovers([(self.etcd_address, 2379), (self.etcd_address, 2380)] +
-                         [(address, port) for address in addresses for port in (5432, 8008)])
+        if not namespaces:
+            refuse_leftovers([(self.etcd_address, 2379), (self.etcd_address, 2380)] +
+                             [(address, port) for address in addresses for port in (5432, 8008)])
         self.folder, self.keeper = new_folder()
         self.members = {f"pg{i}": Member(self, f"pg{i}", address) for i, address in enumerate(addresses, 1)}
         self.etcd = None
@@ -177,11 +199,13 @@ class Cluster:
         let_go(self.keeper)
 
     def start(self):
+        if self.namespaces:
+            self.namespaces.set_up(self.folder, self.members.values())
         self.start_etcd()
         first, *others = self.members.values()
         first.start()
         wait_until(lambda: is_primary(first), 40, "the first member is primary", every=0.1)
-        for role in ROLES:
+        for role in self.roles:
             first.sql(f"CREATE ROLE {role} LOGIN")
         first.sql("CREATE DATABASE app")
         first.sql(SCHEMA, database="app")
@@ -256,9 +280,19 @@ class Cluster:
             raise HarnessError(f"switchover from {leader.name} to {to.name}: {status} {body}")
         return wait_until(lambda: to if is_primary(to) else None, timeout, f"{to.name} is primary")
 
+    def cut(self, member):
+        """Cuts a member off from the others, etcd, every HAProxy and every client."""
+        self.namespaces.cut(member)
+
+    def join(self, member):
+        """Ends what `cut` did."""
+        self.namespaces.join(member)
+
     def revive(self):
         """Brings every member back, whatever a test did to it, and waits until the cluster is healthy."""
         for member in self.members.values():
+            if self.namespaces:
+                self.join(member)
             member.thaw()
             if not member.running():
                 member.start()

@@ -25,38 +25,52 @@ defaults
     timeout check 5s
 
 frontend fe_primary
-    bind {net}.1:5000
+    bind {net}.1:{write_port}
     default_backend pg_primary
 
 frontend fe_replicas
-    bind {net}.1:5001
+    bind {net}.1:{read_port}
     default_backend pg_replicas
 """
-DOCUMENTED = """
+HTTPCHK = """
 backend {backend}
     option httpchk OPTIONS /{role}
     http-check expect status 200
-    default-server inter 3s fall 3 rise 2 on-marked-down shutdown-sessions
+    default-server {pace} on-marked-down shutdown-sessions
 """
+PACE = {"documented": "inter 3s fall 3 rise 2", "tuned": "inter 500ms fastinter 250ms fall 2 rise 1"}
+PACE["hold"] = PACE["documented"]
+# New connections wait for a writer; a server that refuses, with retries, is the net below.
+HOLD = """    tcp-request inspect-delay 60s
+    tcp-request content lua.hold
+    option redispatch 1
+    retries 30
+    server hold 127.0.0.1:1 backup
+"""
+HOLD_LUA = os.path.abspath(f"{os.path.dirname(os.path.abspath(__file__))}/../../haproxy/hold.lua")
 SERVER = {
-    "documented": "    server {name} {address}:5432 maxconn 100 check port 8008\n",
+    **dict.fromkeys(PACE, "    server {name} {address}:5432 maxconn 100 check port 8008\n"),
     "naive": "    server {name} {address}:5432 check port 5432 inter 2s fall 3 rise 2\n",
     "nocheck": "    server {name} {address}:5432\n",
 }
+FRAGMENTS = {"fragment": "documented", "cron": "nocheck"}  # of which kind the backends are in a file of their own, at first
 BACKENDS = {"pg_primary": "primary", "pg_replicas": "replica"}
 
 
 class Haproxy:
-    """kind: documented, naive, nocheck, or fragment (frontends in the main file, backends in conf.d/pg_backends.cfg)."""
+    """kind: documented, tuned, hold, naive, nocheck; fragment, cron: frontends in the main file, backends in conf.d/pg_backends.cfg.
 
-    def __init__(self, cluster, kind, maxconn=100, extra_global=""):
+    Several of one kind differ in `name` and `port`, the first of two.
+    """
+
+    def __init__(self, cluster, kind, maxconn=100, extra_global="", name=None, port=5000):
         self.cluster, self.kind = cluster, kind
-        self.folder = f"{cluster.folder}/haproxy-{kind}"
+        self.folder = f"{cluster.folder}/haproxy-{name or kind}"
         self.socket = f"{self.folder}/run/admin.sock"
         self.master_socket = f"{self.folder}/run/master.sock"
         self.fragment = f"{self.folder}/conf.d/pg_backends.cfg"
-        self.write_address = (f"{cluster.net}.1", 5000)
-        self.read_address = (f"{cluster.net}.1", 5001)
+        self.write_address = (f"{cluster.net}.1", port)
+        self.read_address = (f"{cluster.net}.1", port + 1)
         self.master = None
         self.worker_starts = []  # (from, until the worker first answered), monotonic; not those that pointsman asked for
         self.write_configuration(maxconn, extra_global)
@@ -71,10 +85,13 @@ class Haproxy:
     def write_configuration(self, maxconn, extra_global):
         for folder in (os.path.dirname(self.fragment), os.path.dirname(self.socket)):
             os.makedirs(folder, exist_ok=True)
-        main = BASE.format(folder=self.folder, net=self.cluster.net, maxconn=maxconn, extra_global=extra_global)
-        if self.kind == "fragment":
+        if self.kind == "hold":
+            extra_global += f"    lua-load {HOLD_LUA}\n"
+        main = BASE.format(folder=self.folder, net=self.cluster.net, maxconn=maxconn, extra_global=extra_global,
+                           write_port=self.write_address[1], read_port=self.read_address[1])
+        if self.kind in FRAGMENTS:
             with open(self.fragment, "w") as file:
-                file.write(self.backends("documented"))
+                file.write(self.backends(FRAGMENTS[self.kind]))
         else:
             main += self.backends(self.kind)
         with open(f"{self.folder}/haproxy.cfg", "w") as file:
@@ -83,14 +100,15 @@ class Haproxy:
     def backends(self, kind):
         text = ""
         for backend, role in BACKENDS.items():
-            text += DOCUMENTED.format(backend=backend, role=role) if kind == "documented" else f"\nbackend {backend}\n"
+            text += HTTPCHK.format(backend=backend, role=role, pace=PACE[kind]) if kind in PACE else f"\nbackend {backend}\n"
             for member in self.cluster.members.values():
                 text += SERVER[kind].format(name=member.name, address=member.address)
+            text += HOLD if kind == "hold" and role == "primary" else ""
         return text
 
     def words(self):
         words = ["/usr/sbin/haproxy", "-W", "-S", self.master_socket, "-f", f"{self.folder}/haproxy.cfg"]
-        return words + (["-f", f"{self.folder}/conf.d"] if self.kind == "fragment" else [])
+        return words + (["-f", f"{self.folder}/conf.d"] if self.kind in FRAGMENTS else [])
 
     def start(self):
         """Starts and waits for the worker's first answer."""

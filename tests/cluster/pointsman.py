@@ -20,9 +20,11 @@ def binary():
 
 
 class Pointsman:
-    """method: runtime or file. `write_through`: the fragment with the runtime method. Other keywords go into `haproxy:`."""
+    """method: runtime or file. `write_through`: the fragment with the runtime method. `cluster_keys` go into its cluster, other
+    keywords into `haproxy:`."""
 
-    def __init__(self, cluster, haproxy, method="runtime", write_through=False, name="pointsman", port=8010, **haproxy_keys):
+    def __init__(self, cluster, haproxy, method="runtime", write_through=False, name="pointsman", port=8010, cluster_keys=None,
+                 **haproxy_keys):
         self.cluster, self.haproxy, self.method = cluster, haproxy, method
         self.folder = f"{cluster.folder}/{name}-{haproxy.kind}-{method}"
         os.makedirs(f"{self.folder}/state", exist_ok=True)
@@ -39,6 +41,7 @@ class Pointsman:
                 "scope": "main", "members": [member.api_url for member in cluster.members.values()],
                 "backends": [{"name": "pg_primary", "serves": "primary"},
                              {"name": "pg_replicas", "serves": "replica", "max_lag": "16MB", "fallback": "primary"}],
+                **(cluster_keys or {}),
             }],
             "haproxy": keys,
             "http": {"listen": f"{self.http_address[0]}:{port}"},

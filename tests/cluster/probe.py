@@ -13,8 +13,9 @@ import time
 
 import psycopg2
 
-LOOK = """SELECT CASE WHEN pg_is_in_recovery() THEN NULL
-  ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END"""
+# Writable is shown by a transaction that takes an id. CASE evaluates nothing of the other branch.
+LOOK = """SELECT CASE WHEN pg_is_in_recovery() THEN NULL WHEN txid_current() > 0
+  THEN ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END"""
 
 
 class Probe:
@@ -23,7 +24,7 @@ class Probe:
         self.connection = None
 
     def look(self):
-        """(state, timeline). Writable is shown by a transaction that takes an id."""
+        """(state, timeline)"""
         try:
             if self.connection is None:
                 self.connection = psycopg2.connect(host=self.address, port=5432, user="probe", dbname="app", connect_timeout=2,
@@ -32,10 +33,7 @@ class Probe:
             with self.connection.cursor() as cursor:
                 cursor.execute(LOOK)
                 timeline = cursor.fetchone()[0]
-                if timeline is None:
-                    return "replica", None
-                cursor.execute("SELECT txid_current()")
-                return "writable", timeline
+                return ("replica", None) if timeline is None else ("writable", timeline)
         except psycopg2.Error:
             if self.connection is not None:
                 self.connection.close()

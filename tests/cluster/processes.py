@@ -19,6 +19,7 @@ import tempfile
 import time
 
 PREFIX = "pointsman-cluster-"
+NETWORK_FILE = "network"  # in the run's folder: a line for each link and namespace that it made
 
 
 class HarnessError(Exception):
@@ -128,6 +129,7 @@ def end_everything(folder):
     kill9_in(folder)
     for pidfile in glob.glob(f"{folder}/*/data/postmaster.pid"):
         remove_shared_memory(pidfile)
+    remove_network(f"{folder}/{NETWORK_FILE}")
     shutil.rmtree(folder, ignore_errors=True)
     for lock in glob.glob(f"/run/pointsman/*{os.path.basename(folder)}*"):
         os.unlink(lock)
@@ -141,6 +143,16 @@ def remove_shared_memory(pidfile):
         ctypes.CDLL(None, use_errno=True).shmctl(segment, 0, None)  # 0: IPC_RMID
     except (OSError, ValueError, IndexError):
         pass
+
+
+def remove_network(path):
+    try:
+        with open(path) as file:
+            made = [line.split() for line in file]
+    except FileNotFoundError:
+        return
+    for kind, name in made:
+        subprocess.run(["/usr/sbin/ip", kind, "del", name], stderr=subprocess.DEVNULL, check=False)
 
 
 def name_of(pid):

@@ -49,14 +49,17 @@ def is_wrong(all_spans, server, begin, end):
                    for span in all_spans)
 
 
-def logged_connections(log, user, offset):
-    """(monotonic time, refused) of each connection of `user` in a PostgreSQL log whose prefix is %n|%p|%u|."""
-    found = []
-    for line in log.splitlines():
-        match = re.match(r"(\d+\.\d+)\|\d+\|" + user + r"\|(LOG:  connection authorized|FATAL:  the database system is)", line)
-        if match:
-            found.append((float(match[1]) - offset, match[2].startswith("FATAL")))
+def logged_by_user(log, offset):
+    """{user: [(monotonic time, refused), ...]} of the connections in a PostgreSQL log whose prefix is %n|%p|%u|."""
+    found = {}
+    for match in re.finditer(r"^(\d+\.\d+)\|\d+\|([^|]+)\|(LOG:  connection authorized|FATAL:  the database system is)", log, re.M):
+        found.setdefault(match[2], []).append((float(match[1]) - offset, match[3].startswith("FATAL")))
     return found
+
+
+def logged_connections(log, user, offset):
+    """(monotonic time, refused) of each connection of `user`."""
+    return logged_by_user(log, offset).get(user, [])
 
 
 @dataclasses.dataclass

@@ -3,7 +3,7 @@
 import pytest
 
 from fake_patroni import FakeCluster
-from haproxy import DOCUMENTED, SERVER, Haproxy
+from haproxy import HTTPCHK, PACE, SERVER, Haproxy
 from processes import wait_until
 
 
@@ -15,7 +15,7 @@ class TwoClusters(Haproxy):
     def backends(self, kind):
         text = super().backends(kind)
         for backend, role in (("other_primary", "primary"), ("other_replicas", "replica")):
-            text += DOCUMENTED.format(backend=backend, role=role) if kind == "documented" else f"\nbackend {backend}\n"
+            text += HTTPCHK.format(backend=backend, role=role, pace=PACE[kind]) if kind == "documented" else f"\nbackend {backend}\n"
             for member in self.other.members.values():
                 text += SERVER[kind].format(name=member.name, address=member.address)
         return text
