@@ -129,7 +129,7 @@ void Board::put_timings(std::size_t cluster, Timings timings) {
   changed_.notify_all();
 }
 
-void Board::put_switchover(std::size_t cluster, std::optional<Switchover> switchover) {
+void Board::put_switchover(std::size_t cluster, std::optional<Handover> switchover) {
   {
     const std::lock_guard lock(mutex_);
     if (cluster >= now_.clusters.size() || now_.clusters[cluster].switchover == switchover) return;

@@ -45,11 +45,11 @@ struct Hearsay {
 };
 
 /// A switchover that the DCS announces: its `failover` key is there.
-struct Switchover {
+struct Handover {
   std::string id;    ///< of this announcement: another key has another
   std::string from;  ///< the member that is to hand over; empty: whoever is the writer
   Instant due{};     ///< when it begins
-  friend bool operator==(const Switchover&, const Switchover&) = default;
+  friend bool operator==(const Handover&, const Handover&) = default;
 };
 
 /// A member's stop that its own hook announced.
@@ -67,7 +67,7 @@ struct ClusterSnapshot {
   std::vector<Hearsay> hearsay;
   Timings timings;
   std::uint64_t refused = 0;  ///< bad answers so far, to whatever was asked
-  std::optional<Switchover> switchover = std::nullopt;
+  std::optional<Handover> switchover = std::nullopt;
   std::optional<StopNotice> stop = std::nullopt;
   friend bool operator==(const ClusterSnapshot&, const ClusterSnapshot&) = default;
 };
@@ -93,7 +93,7 @@ class Board {
   void put_timings(std::size_t cluster, Timings timings);
 
   /// What a watch saw: a switchover is announced, or no longer.
-  void put_switchover(std::size_t cluster, std::optional<Switchover> switchover);
+  void put_switchover(std::size_t cluster, std::optional<Handover> switchover);
   /// Says the version of the board that has it.
   std::uint64_t put_stop(std::size_t cluster, const std::string& member, Instant at);
   /// When the cluster's announcement is, or was, due: the pace is highest around it. Nothing: none.

@@ -15,7 +15,7 @@ struct HoldWorld : World {
     all_well_for(20, 0);
     sent();
   }
-  void announce(const std::string& id) { seen.clusters[0].switchover = Switchover{id, "pg1", now}; }
+  void announce(const std::string& id) { seen.clusters[0].switchover = Handover{id, "pg1", now}; }
   /// A round, and the leases run.
   Outcome tick() {
     const Outcome outcome = round();
@@ -96,7 +96,7 @@ TEST_CASE("without hold.lua an announcement sends nothing") {
   World w;
   w.all_well_for(20, 0);
   w.sent();
-  w.seen.clusters[0].switchover = Switchover{"7", "pg1", w.now};
+  w.seen.clusters[0].switchover = Handover{"7", "pg1", w.now};
   w.all_well_for(5, 0);
   CHECK(w.sent() == Words{});
 }

@@ -35,7 +35,7 @@ struct World {
     }
     return reason;
   }
-  void announce(const std::string& id, const std::string& from = "pg1") { seen.switchover = Switchover{id, from, now}; }
+  void announce(const std::string& id, const std::string& from = "pg1") { seen.switchover = Handover{id, from, now}; }
   void stop(const std::string& member) { seen.stop = StopNotice{seen.stop ? seen.stop->number + 1 : 1, member, now}; }
 };
 
