@@ -1,13 +1,11 @@
 #include "controller/poller.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <csignal>
 #include <random>
 #include <thread>
 #include <utility>
@@ -15,6 +13,7 @@
 #include "controller/client.h"
 #include "controller/parse_patroni.h"
 #include "controller/schedule.h"
+#include "controller/thread.h"
 
 namespace controller {
 namespace {
@@ -132,7 +131,7 @@ class Poller::Impl {
         places_.emplace_back(clusters_.size() - 1, member.index);
       }
     }
-    thread_ = start();
+    thread_ = start_without_signals([this] { run(); });
   }
 
   ~Impl() {
@@ -150,18 +149,6 @@ class Poller::Impl {
   }
 
  private:
-  /// Signals are for the thread that waits for them: neither this one nor libcurl's resolvers, which inherit its mask, take
-  /// any.
-  std::thread start() {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    std::thread thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return thread;
-  }
-
   void run() {
     while (!stopping_) {
       if (nudged_.exchange(false)) hurry();

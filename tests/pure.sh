@@ -31,7 +31,8 @@ only() {
     failed=1
   done < <(grep -lE "#include [<\"]$header" controller/*.{h,cpp} haproxy/*.{h,cpp} | grep -vE "^($allowed)$")
 }
-only 'curl/' 'controller/(client|main)\.cpp'
+only 'curl/' 'controller/(curl\.h|main\.cpp)'
+only 'controller/curl\.h' 'controller/(client|curl)\.cpp'
 only 'httplib' 'controller/http_connection\.(h|cpp)|controller/listener\.cpp'
 only 'rapidjson/' 'controller/json\.(h|cpp)'
 only 'yaml-cpp/' 'controller/config_(yaml|parse)\.(h|cpp)'
