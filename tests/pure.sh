@@ -4,7 +4,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 pure=(
-  controller/{config_parse,config_yaml,decide,desired,judge,metrics,parse_patroni,preview,publish,readers,report,schedule,status,status_view,topology}.cpp
+  controller/{config_parse,config_watch,config_yaml,decide,desired,judge,metrics,parse_patroni,preview,publish,readers,report,schedule,status,status_view,topology}.cpp
   controller/{decide,desired,judge,metrics,parse_patroni,preview,publish,readers,report,schedule,status,status_view,topology}.h
   haproxy/{address,fragment,parse,plan,running}.cpp
   haproxy/{address,desired,fragment,parse,plan,running}.h
