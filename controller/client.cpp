@@ -1,17 +1,16 @@
 #include "controller/client.h"
 
-#include <curl/curl.h>
 #include <fmt/format.h>
 
 #include <array>
 #include <cstring>
 #include <deque>
-#include <fstream>
 #include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "controller/curl.h"
 #include "controller/parse_patroni.h"
 
 namespace controller {
@@ -25,11 +24,7 @@ constexpr std::size_t kKeptBodyBytes = 65'536;  ///< capacity that a slot keeps 
 struct Slot {
   std::size_t number = 0;
   MemberUrl member;
-  std::string base;     ///< what the paths are appended to
-  std::string trouble;  ///< why no request can be made; empty: one can
-  CURL* easy = nullptr;
-  curl_slist* connect_to = nullptr;
-  std::array<char, CURL_ERROR_SIZE> error{};
+  Easy easy;
   std::string path;
   milliseconds timeout{};
   Instant begun{};
@@ -85,11 +80,6 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
   return bytes;
 }
 
-/// TLS reports a connection that died under it as its own failure; that is told apart by the text alone.
-bool died_under_tls(std::string_view text) {
-  return contains(text, "SSL_ERROR_SYSCALL") || contains(text, "unexpected eof") || contains(text, "reset by peer");
-}
-
 Failure failure_of(CURLcode code, std::string_view text) {
   switch (code) {
     case CURLE_COULDNT_CONNECT:
@@ -138,85 +128,38 @@ curl_off_t time_of(CURL* easy, CURLINFO what) {
 }
 
 NoAnswer no_answer(CURLcode code, const Slot& slot) {
-  const std::string_view text = slot.error[0] != '\0' ? slot.error.data() : curl_easy_strerror(code);
+  const std::string_view text = slot.easy.words(code);
   if (slot.too_much != nullptr) return {Failure::bad_answer, slot.too_much};
   NoAnswer none{failure_of(code, text), printable(text, 200)};
   if (code == CURLE_OPERATION_TIMEDOUT) {
-    const auto resolved = time_of(slot.easy, CURLINFO_NAMELOOKUP_TIME_T);
+    const auto resolved = time_of(slot.easy.curl, CURLINFO_NAMELOOKUP_TIME_T);
     if (resolved == 0) none.failure = Failure::unresolved;
-    const bool began = time_of(slot.easy, CURLINFO_STARTTRANSFER_TIME_T) > 0 || slot.header_bytes > 0;
+    const bool began = time_of(slot.easy.curl, CURLINFO_STARTTRANSFER_TIME_T) > 0 || slot.header_bytes > 0;
     if (began) none.failure = Failure::bad_answer;  // it drips, or stopped halfway
-    none.detail = timed_out_in(slot, resolved, time_of(slot.easy, CURLINFO_CONNECT_TIME_T));
+    none.detail = timed_out_in(slot, resolved, time_of(slot.easy.curl, CURLINFO_CONNECT_TIME_T));
   } else if (code == CURLE_OUT_OF_MEMORY && slot.body.empty()) {
     none.detail = "a header line over 100 kB, or no memory";  // libcurl 7 has one code for both
   } else if (code == CURLE_COULDNT_CONNECT) {
     long number = 0;
-    curl_easy_getinfo(slot.easy, CURLINFO_OS_ERRNO, &number);
+    curl_easy_getinfo(slot.easy.curl, CURLINFO_OS_ERRNO, &number);
     if (number != 0) none.detail = printable(std::strerror(static_cast<int>(number)));
   }
   return none;
 }
 
-/// The first line of a file; a complaint where it cannot be read.
-std::string read_password(const std::filesystem::path& file, std::string& complaint) {
-  std::string line;
-  std::ifstream in(file);
-  if (!std::getline(in, line)) complaint = "cannot read the key's password from " + file.string();
-  return line;
-}
-
-std::string bracketed(const std::string& host) {
-  return contains(host, ":") ? "[" + host + "]" : host;
-}
-
-void set_up_tls(Slot& slot, const Tls& tls) {
-  CURL* const easy = slot.easy;
-  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, tls.verify ? 1L : 0L);
-  curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, tls.verify ? 2L : 0L);
-  curl_easy_setopt(easy, CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
-  curl_easy_setopt(easy, CURLOPT_SSL_ENABLE_ALPN, 0L);
-  curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 600L);
-  if (!tls.ca.empty()) {
-    curl_easy_setopt(easy, CURLOPT_CAINFO, tls.ca.c_str());
-    curl_easy_setopt(easy, CURLOPT_CAPATH, nullptr);
-  }
-  if (!tls.cert.empty()) curl_easy_setopt(easy, CURLOPT_SSLCERT, tls.cert.c_str());
-  if (!tls.key.empty()) curl_easy_setopt(easy, CURLOPT_SSLKEY, tls.key.c_str());
-  if (!tls.key_password_file.empty()) {
-    curl_easy_setopt(easy, CURLOPT_KEYPASSWD, read_password(tls.key_password_file, slot.trouble).c_str());
-  }
-  if (tls.server_name.empty()) return;
-  slot.base = fmt::format("https://{}:{}", tls.server_name, slot.member.port);
-  slot.connect_to = curl_slist_append(nullptr, fmt::format("::{}:{}", bracketed(slot.member.host), slot.member.port).c_str());
-  curl_easy_setopt(easy, CURLOPT_CONNECT_TO, slot.connect_to);
-}
-
 void set_up(Slot& slot, const Tls& tls) {
-  CURL* const easy = slot.easy = curl_easy_init();
-  if (easy == nullptr) {
-    slot.trouble = "no memory for a request";
-    return;
-  }
-  slot.base = slot.member.url;
-  curl_easy_setopt(easy, CURLOPT_PRIVATE, &slot);
-  curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, slot.error.data());
-  curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &on_body);
-  curl_easy_setopt(easy, CURLOPT_WRITEDATA, &slot);
-  curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, &on_header);
-  curl_easy_setopt(easy, CURLOPT_HEADERDATA, &slot);
-  curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 0L);  // a request is one segment
-  curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
-  curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-  curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-  curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_0));
-  curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-  curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
-  curl_easy_setopt(easy, CURLOPT_PROXY, "");
-  curl_easy_setopt(easy, CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-  curl_easy_setopt(easy, CURLOPT_USERAGENT, "pointsman");
-  curl_easy_setopt(easy, CURLOPT_DNS_CACHE_TIMEOUT, 30L);
-  if (slot.member.https) set_up_tls(slot, tls);
+  set_up(slot.easy, slot.member, tls);
+  CURL* const curl = slot.easy.curl;
+  if (curl == nullptr) return;
+  curl_easy_setopt(curl, CURLOPT_PRIVATE, &slot);
+  curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, &on_body);
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, &slot);
+  curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, &on_header);
+  curl_easy_setopt(curl, CURLOPT_HEADERDATA, &slot);
+  curl_easy_setopt(curl, CURLOPT_TCP_NODELAY, 0L);  // a request is one segment
+  curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
+  curl_easy_setopt(curl, CURLOPT_FORBID_REUSE, 1L);
+  curl_easy_setopt(curl, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_0));
 }
 
 }  // namespace
@@ -224,21 +167,14 @@ void set_up(Slot& slot, const Tls& tls) {
 class Client::Impl {
  public:
   Impl() {
-    static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
-    if (started == CURLE_OK) multi_ = curl_multi_init();
-    if (multi_ == nullptr) return;
-    curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, 1L);
-    curl_multi_setopt(multi_, CURLMOPT_PIPELINING, static_cast<long>(CURLPIPE_NOTHING));
+    if (multi_ != nullptr) curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, 1L);
   }
 
   ~Impl() {
     for (auto& slot : slots_) {
-      if (slot.easy != nullptr) {
-        curl_multi_remove_handle(multi_, slot.easy);
-        curl_easy_cleanup(slot.easy);
-      }
-      curl_slist_free_all(slot.connect_to);
+      if (slot.easy.curl != nullptr) curl_multi_remove_handle(multi_, slot.easy.curl);
     }
+    slots_.clear();
     if (multi_ != nullptr) curl_multi_cleanup(multi_);
   }
 
@@ -250,7 +186,7 @@ class Client::Impl {
     slot.number = slots_.size() - 1;
     slot.member = member;
     set_up(slot, tls);
-    if (multi_ == nullptr) slot.trouble = "libcurl does not start";
+    if (multi_ == nullptr) slot.easy.trouble = "libcurl does not start";
     return slots_.size() - 1;
   }
 
@@ -258,26 +194,27 @@ class Client::Impl {
     auto& slot = slots_[number];
     slot.begun = haproxy::BootClock::now();
     slot.timeout = timeout;
-    slot.error[0] = '\0';
+    slot.easy.error[0] = '\0';
     slot.body.clear();
     slot.date.clear();
     slot.header_bytes = 0;
     slot.too_much = nullptr;
-    if (slot.trouble.empty()) {
+    if (slot.easy.trouble.empty()) {
       if (slot.path != path) {
         slot.path = path;
-        curl_easy_setopt(slot.easy, CURLOPT_URL, (slot.base + path).c_str());
+        curl_easy_setopt(slot.easy.curl, CURLOPT_URL, (slot.easy.base + path).c_str());
       }
-      curl_easy_setopt(slot.easy, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
-      curl_easy_setopt(slot.easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(timeout.count()));
-      if (curl_multi_add_handle(multi_, slot.easy) == CURLM_OK) return;
+      curl_easy_setopt(slot.easy.curl, CURLOPT_TIMEOUT_MS, static_cast<long>(timeout.count()));
+      curl_easy_setopt(slot.easy.curl, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(timeout.count()));
+      if (curl_multi_add_handle(multi_, slot.easy.curl) == CURLM_OK) return;
     }
     Fetched fetched;
     fetched.slot = number;
     fetched.begun = fetched.ended = slot.begun;
-    const bool tls = slot.member.https && !slot.trouble.empty();
-    fetched.failure = NoAnswer{tls ? Failure::tls : Failure::bad_answer,
-                               slot.trouble.empty() ? "libcurl does not take the request" : printable(slot.trouble, 200)};
+    const bool tls = slot.member.https && !slot.easy.trouble.empty();
+    fetched.failure =
+        NoAnswer{tls ? Failure::tls : Failure::bad_answer,
+                 slot.easy.trouble.empty() ? "libcurl does not take the request" : printable(slot.easy.trouble, 200)};
     ended_.push_back(std::move(fetched));
   }
 
@@ -335,7 +272,7 @@ class Client::Impl {
     ended_.push_back(std::move(fetched));
   }
 
-  CURLM* multi_ = nullptr;
+  CURLM* multi_ = new_multi();
   std::deque<Slot> slots_;  ///< libcurl keeps their addresses
   std::deque<Fetched> ended_;
 };

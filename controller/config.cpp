@@ -50,15 +50,13 @@ std::string lower(std::string_view text) {
 }
 
 tl::unexpected<haproxy::Error> refuse_url(std::string_view text, std::string detail, std::string hint) {
-  return haproxy::fail("read", fmt::format("member URL '{}'", text), std::move(detail), std::move(hint));
+  return haproxy::fail("read", fmt::format("URL '{}'", text), std::move(detail), std::move(hint));
 }
-
-constexpr std::string_view kUrlHint = "write a URL such as http://10.0.0.11:8008";
 
 }  // namespace
 
-Result<MemberUrl> parse_member_url(std::string_view text) {
-  const std::string hint(kUrlHint);
+Result<MemberUrl> parse_url(std::string_view text, std::uint16_t default_port) {
+  const std::string hint = fmt::format("write a URL such as http://10.0.0.11:{}", default_port);
   MemberUrl member;
   std::string_view rest = text;
   if (rest.starts_with("https://")) {
@@ -92,7 +90,8 @@ Result<MemberUrl> parse_member_url(std::string_view text) {
     host = rest.substr(0, colon);
     port = rest.substr(colon + 1);
     if (port->find(':') != std::string_view::npos) {
-      return refuse_url(text, "an IPv6 address must stand in brackets", "write a URL such as http://[fd00::11]:8008");
+      return refuse_url(text, "an IPv6 address must stand in brackets",
+                        fmt::format("write a URL such as http://[fd00::11]:{}", default_port));
     }
   }
   if (host.empty()) return refuse_url(text, "it has no host", hint);
@@ -105,7 +104,7 @@ Result<MemberUrl> parse_member_url(std::string_view text) {
   } else {
     return refuse_url(text, fmt::format("'{}' is neither an address nor a host name", host), hint);
   }
-  member.port = kDefaultApiPort;
+  member.port = default_port;
   if (port) {
     const auto number = haproxy::parse_port(*port);
     if (!number) return refuse_url(text, fmt::format("'{}' is no port", *port), "write a port from 1 to 65535");
@@ -114,6 +113,10 @@ Result<MemberUrl> parse_member_url(std::string_view text) {
   member.url = fmt::format("{}://{}{}{}:{}", member.https ? "https" : "http", bracketed ? "[" : "", member.host,
                            bracketed ? "]" : "", member.port);
   return member;
+}
+
+Result<MemberUrl> parse_member_url(std::string_view text) {
+  return parse_url(text, kDefaultApiPort);
 }
 
 std::optional<milliseconds> parse_duration(std::string_view text) {

@@ -48,7 +48,7 @@ struct BackendConfig {
   friend bool operator==(const BackendConfig&, const BackendConfig&) = default;
 };
 
-/// A member's REST API as the configuration names it.
+/// A server that speaks HTTP, as the configuration names it: a member's REST API, or one of a DCS.
 struct MemberUrl {
   std::string url;  ///< normalised: "http://10.0.0.11:8008" or "https://[::1]:8008", no path, port always there
   bool https = false;
@@ -56,9 +56,22 @@ struct MemberUrl {
   std::uint16_t port = 0;
   friend bool operator==(const MemberUrl&, const MemberUrl&) = default;
 };
-/// "http://10.0.0.11:8008", "https://pg1:8008/": the port defaults to 8008; a path, a query, a user or another scheme is
-/// refused.
+/// "http://10.0.0.11:8008", "https://pg1:8008/"; a path, a query, a user or another scheme is refused.
+[[nodiscard]] Result<MemberUrl> parse_url(std::string_view text, std::uint16_t default_port);
+/// The same of a member: the port defaults to 8008.
 [[nodiscard]] Result<MemberUrl> parse_member_url(std::string_view text);
+
+/// The DCS that Patroni uses, where a cluster is watched in it.
+struct WatchConfig {
+  enum class Dcs : std::uint8_t { etcd, consul };
+  Dcs dcs = Dcs::etcd;
+  std::vector<MemberUrl> endpoints;     ///< etcd: at least one, each once; consul: one
+  std::string name_space = "/service";  ///< `namespace` of Patroni's configuration
+  Tls tls;
+  std::string username;                 ///< etcd; empty: no log-in
+  std::filesystem::path password_file;  ///< etcd: of `username`; consul: a token; its first line counts
+  friend bool operator==(const WatchConfig&, const WatchConfig&) = default;
+};
 
 struct ClusterConfig {
   std::string scope;
@@ -66,6 +79,7 @@ struct ClusterConfig {
   std::vector<BackendConfig> backends;  ///< at least one, each name once in the whole file
   Poll poll;
   Tls tls;
+  std::optional<WatchConfig> watch;
   std::optional<milliseconds> keep_silent;  ///< default: the cluster's ttl
   milliseconds follow{15'000};
   std::optional<milliseconds> hold;  ///< the longest that an announced hold lasts; default: ttl and loop_wait

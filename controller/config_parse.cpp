@@ -7,7 +7,7 @@
 #include <map>
 
 #include "controller/config.h"
-#include "controller/config_yaml.h"
+#include "controller/config_sections.h"
 #include "haproxy/address.h"
 #include "haproxy/fragment.h"
 
@@ -126,38 +126,6 @@ Poll read_poll(const Entry& entry, Complaints& complaints) {
   return poll;
 }
 
-Tls read_tls(const Entry& entry, Complaints& complaints) {
-  Tls tls;
-  const Section section(entry, {"ca", "cert", "key", "key_password_file", "server_name", "verify"}, complaints);
-  const auto path = [&](std::string_view key) -> std::filesystem::path {
-    const auto found = section.find(key);
-    return found ? read_path(*found, complaints).value_or("") : std::filesystem::path();
-  };
-  tls.ca = path("ca");
-  tls.cert = path("cert");
-  tls.key = path("key");
-  tls.key_password_file = path("key_password_file");
-  if (const auto name = section.find("server_name")) {
-    tls.server_name = read_text(*name, complaints).value_or("");
-    if (!tls.server_name.empty() && !haproxy::is_host_name(tls.server_name) && !haproxy::parse_ip(tls.server_name)) {
-      complaints.add(name->mark(), fmt::format("'server_name' is '{}', no host name", shown(tls.server_name)),
-                     "write the name that the members' certificates carry");
-    }
-  }
-  if (const auto verify = section.find("verify")) tls.verify = read_flag(*verify, complaints).value_or(true);
-
-  const auto need = [&](std::string_view key, std::string_view other) {
-    const auto found = section.find(key);
-    if (found && !section.find(other)) {
-      complaints.add(found->key_mark, fmt::format("'{}' without '{}'", key, other), fmt::format("give {} as well", other));
-    }
-  };
-  need("cert", "key");
-  need("key", "cert");
-  need("key_password_file", "key");
-  return tls;
-}
-
 std::vector<MemberUrl> read_members(const Entry& entry, Names& names, Complaints& complaints) {
   std::vector<MemberUrl> members;
   for (const Entry& element :
@@ -176,8 +144,8 @@ std::vector<MemberUrl> read_members(const Entry& entry, Names& names, Complaints
 
 ClusterConfig read_cluster(const Entry& entry, Names& names, Complaints& complaints) {
   ClusterConfig cluster;
-  const Section section(entry, {"scope", "members", "backends", "poll", "tls", "keep_silent", "follow", "hold", "pre_hold"},
-                        complaints);
+  const Section section(
+      entry, {"scope", "members", "backends", "poll", "tls", "watch", "keep_silent", "follow", "hold", "pre_hold"}, complaints);
   if (const auto scope = section.need("scope", "write the scope of Patroni's configuration")) {
     cluster.scope = read_text(*scope, complaints).value_or("");
     if (!cluster.scope.empty()) is_new(names.scopes, cluster.scope, *scope, "scope", complaints);
@@ -200,6 +168,7 @@ ClusterConfig read_cluster(const Entry& entry, Names& names, Complaints& complai
                      "write https:// in the members' URLs, or remove it");
     }
   }
+  if (const auto watch = section.find("watch")) cluster.watch = read_watch(*watch, complaints);
   if (const auto keep = section.find("keep_silent")) cluster.keep_silent = read_duration(*keep, complaints);
   if (const auto follow = section.find("follow")) cluster.follow = read_duration(*follow, complaints).value_or(cluster.follow);
   if (const auto hold = section.find("hold")) cluster.hold = read_duration(*hold, "1s", "1h", complaints);
@@ -352,6 +321,38 @@ Config read_document(const YAML::Node& root, Complaints& complaints) {
 }
 
 }  // namespace
+
+Tls read_tls(const Entry& entry, Complaints& complaints) {
+  Tls tls;
+  const Section section(entry, {"ca", "cert", "key", "key_password_file", "server_name", "verify"}, complaints);
+  const auto path = [&](std::string_view key) -> std::filesystem::path {
+    const auto found = section.find(key);
+    return found ? read_path(*found, complaints).value_or("") : std::filesystem::path();
+  };
+  tls.ca = path("ca");
+  tls.cert = path("cert");
+  tls.key = path("key");
+  tls.key_password_file = path("key_password_file");
+  if (const auto name = section.find("server_name")) {
+    tls.server_name = read_text(*name, complaints).value_or("");
+    if (!tls.server_name.empty() && !haproxy::is_host_name(tls.server_name) && !haproxy::parse_ip(tls.server_name)) {
+      complaints.add(name->mark(), fmt::format("'server_name' is '{}', no host name", shown(tls.server_name)),
+                     "write the name that the members' certificates carry");
+    }
+  }
+  if (const auto verify = section.find("verify")) tls.verify = read_flag(*verify, complaints).value_or(true);
+
+  const auto need = [&](std::string_view key, std::string_view other) {
+    const auto found = section.find(key);
+    if (found && !section.find(other)) {
+      complaints.add(found->key_mark, fmt::format("'{}' without '{}'", key, other), fmt::format("give {} as well", other));
+    }
+  };
+  need("cert", "key");
+  need("key", "cert");
+  need("key_password_file", "key");
+  return tls;
+}
 
 tl::expected<Config, std::vector<Complaint>> parse_config(std::string_view yaml, const std::string& file) {
   Complaints complaints(file);

@@ -1,6 +1,6 @@
 #pragma once
 // YAML, read in one place: mappings with a closed set of keys, scalars with a type, and a complaint with its position for
-// everything that is otherwise. yaml-cpp is seen by this and config_parse.cpp only.
+// everything that is otherwise. yaml-cpp is seen by the files named config_… only.
 
 #include <yaml-cpp/yaml.h>
 

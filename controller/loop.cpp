@@ -292,6 +292,10 @@ void Loop::log_changes(const Decided& decided) {
   }
 }
 
+void Loop::publish_watches(const std::vector<WatchState>& states) {
+  for (std::size_t c = 0; c < published_.clusters.size() && c < states.size(); ++c) published_.clusters[c].watch = states[c];
+}
+
 void Loop::publish(const Snapshot& seen, const Decided& decided, const Carried& carried, Instant begun) {
   for (std::size_t c = 0; c < decided.judgements.size(); ++c) {
     const auto writer = [&](const Topology& topology) {

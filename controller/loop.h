@@ -71,6 +71,8 @@ class Loop {
   void carry_over(const Loop& before);
 
   [[nodiscard]] const Published& published() const { return published_; }
+  /// How the watches are doing, by cluster: published with the rest.
+  void publish_watches(const std::vector<WatchState>& states);
   /// What the next run should know.
   [[nodiscard]] Remembered remember(const Snapshot& seen) const;
 

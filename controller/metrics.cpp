@@ -110,6 +110,12 @@ void add_cluster(Families& families, const PublishedCluster& cluster, Instant no
   families.gauge("pointsman_routes_right", "1: HAProxy routes as it should.", {scope}, cluster.routes_right ? 1 : 0);
   families.gauge("pointsman_writer_in", "1: exactly the writer is usable in every write backend.", {scope},
                  cluster.writer_in ? 1 : 0);
+  if (cluster.watch.configured) {
+    families.gauge("pointsman_watch_connected", "1: the DCS is watched.", {scope}, cluster.watch.connected ? 1 : 0);
+    families.counter("pointsman_watch_reconnects_total", "Connections to the DCS after the first.", {scope},
+                     cluster.watch.reconnects);
+    families.counter("pointsman_watch_announced_total", "News that the DCS told.", {scope}, cluster.watch.announced);
+  }
   for (const PublishedHold& hold : cluster.holds) {
     const Labels labels{scope, {"backend", hold.backend}};
     families.gauge("pointsman_held_connections", "New connections that wait now.", labels, hold.state.waiting);

@@ -1,13 +1,11 @@
 #include "controller/poller.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <csignal>
 #include <deque>
 #include <random>
 #include <thread>
@@ -16,6 +14,7 @@
 #include "controller/client.h"
 #include "controller/parse_patroni.h"
 #include "controller/schedule.h"
+#include "controller/thread.h"
 
 namespace controller {
 namespace {
@@ -146,7 +145,7 @@ class Poller::Impl {
         places_.emplace_back(clusters_.size() - 1, member.index);
       }
     }
-    thread_ = start();
+    thread_ = start_without_signals([this] { run(); });
   }
 
   ~Impl() {
@@ -165,18 +164,6 @@ class Poller::Impl {
   }
 
  private:
-  /// Signals are for the thread that waits for them: neither this one nor libcurl's resolvers, which inherit its mask, take
-  /// any.
-  std::thread start() {
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    std::thread thread([this] { run(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return thread;
-  }
-
   void run() {
     while (!stopping_) {
       for (std::size_t c = 0; c < clusters_.size(); ++c) {

@@ -213,16 +213,12 @@ std::vector<PublishedCluster> publish_clusters(const Config& config, const Snaps
   std::vector<PublishedCluster> clusters;
   for (std::size_t c = 0; c < config.clusters.size(); ++c) {
     const Topology& topology = decided.judgements[c].topology;
-    PublishedCluster cluster{config.clusters[c].scope,
-                             topology,
-                             seen.clusters[c].members,
-                             {},
-                             seen.clusters[c].refused,
-                             false,
-                             false,
-                             decided.holds[c].reason,
-                             false,
-                             {}};
+    PublishedCluster cluster;
+    cluster.scope = config.clusters[c].scope;
+    cluster.topology = topology;
+    cluster.members = seen.clusters[c].members;
+    cluster.bad_answers = seen.clusters[c].refused;
+    cluster.hold = decided.holds[c].reason;
     cluster.topology.alarms = decided.alarms[c];
     for (const Decision& decision : decided.decisions[c]) {
       const haproxy::Server* server = running.find(decision.backend, decision.server);

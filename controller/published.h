@@ -10,6 +10,7 @@
 #include "controller/announced.h"
 #include "controller/board.h"
 #include "controller/topology.h"
+#include "controller/watch.h"
 #include "haproxy/running.h"
 
 namespace controller {
@@ -53,6 +54,7 @@ struct PublishedCluster {
   HoldReason hold = HoldReason::none;  ///< why new connections are to wait
   bool hold_in_force = false;          ///< in every write backend they do
   std::vector<PublishedHold> holds;    ///< of each write backend; empty: hold.lua is not loaded
+  WatchState watch;
   friend bool operator==(const PublishedCluster&, const PublishedCluster&) = default;
 };
 

@@ -54,6 +54,7 @@ class Daemon {
   Daemon(Config config, std::filesystem::path file, Lock lock) : file_(std::move(file)), lock_(std::move(lock)) {
     session_ = std::make_unique<Session>(std::move(config));
     doorbell_.attach(session_.get());
+    session_->watch();
   }
 
   haproxy::Result<void> listen() {
@@ -76,6 +77,7 @@ class Daemon {
       session_->round();
       if (session_->loop.published().at != posted) {
         posted = session_->loop.published().at;
+        session_->loop.publish_watches(session_->watcher->states());
         bulletin_.post(session_->loop.published());
         tell_systemd();
       }
@@ -140,6 +142,7 @@ class Daemon {
     next->loop.carry_over(session_->loop);
     doorbell_.attach(next.get());
     session_ = std::move(next);
+    session_->watch();
     return {};
   }
 

@@ -26,6 +26,8 @@ Remembered read_state(const Config& config, haproxy::Files& files) {
   return {};
 }
 
+constexpr std::chrono::seconds kLongestSchedule = std::chrono::hours(24 * 365);
+
 /// Every address of every cluster is known: a one-shot need not wait for `/cluster`.
 bool knows_addresses(const Snapshot& snapshot) {
   return std::all_of(snapshot.clusters.begin(), snapshot.clusters.end(), [](const ClusterSnapshot& cluster) {
@@ -68,6 +70,27 @@ Session::Session(Config configuration)
             reload,
             unix_seconds},
            remembered) {}
+
+void Session::watch() {
+  watcher.emplace(config.clusters, [this](const Announcement& told) {
+    switch (told.what) {
+      case Announcement::What::leader:
+        break;
+      case Announcement::What::switchover: {
+        // By the wall clock, as Patroni schedules it.
+        const std::int64_t ahead =
+            told.at ? std::clamp<std::int64_t>(*told.at - unix_seconds(), 0, kLongestSchedule.count()) : 0;
+        board.put_switchover(told.cluster,
+                             Handover{told.id, told.from, haproxy::BootClock::now() + std::chrono::seconds(ahead)});
+        break;
+      }
+      case Announcement::What::switchover_over:
+        board.put_switchover(told.cluster, std::nullopt);
+        break;
+    }
+    poller.nudge(told.cluster);
+  });
+}
 
 Outcome Session::round() {
   if (const auto outcome = loop.short_round(board.version())) return *outcome;

@@ -3,12 +3,14 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "controller/board.h"
 #include "controller/config.h"
 #include "controller/loop.h"
 #include "controller/poller.h"
+#include "controller/watch.h"
 #include "haproxy/files.h"
 #include "haproxy/reload.h"
 #include "haproxy/socket.h"
@@ -28,6 +30,8 @@ class Session {
   void await_first_answers();
   /// A short round where that is enough, else a whole one.
   Outcome round();
+  /// What the DCS announces wakes the poller and goes on the board, from now on.
+  void watch();
 
   const Config config;
   haproxy::DiskFiles files;
@@ -37,6 +41,7 @@ class Session {
   Board board;
   Poller poller;
   Loop loop;
+  std::optional<Watcher> watcher;  ///< of the daemon alone: last, so that it tells nobody who has gone
 };
 
 [[nodiscard]] std::int64_t unix_seconds();

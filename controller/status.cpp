@@ -96,6 +96,7 @@ std::string cluster_text(const ShownCluster& cluster) {
     }
     out += servers.text();
   }
+  if (cluster.watching == false) out += fmt::format("  the DCS is not watched: {}\n", cluster.watch_trouble);
   for (const ShownHold& hold : cluster.holds) {
     if (hold.waiting == 0 && hold.left <= 0) continue;
     out += fmt::format("  {}: {} new connections wait{}\n", hold.backend, hold.waiting,

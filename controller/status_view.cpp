@@ -67,6 +67,8 @@ ShownCluster shown_cluster(const PublishedCluster& published, Instant now) {
     cluster.servers.push_back({s.backend, s.server, s.address, s.member, s.usable, s.backup, s.admin, s.operational, s.steering,
                                s.sessions, shown_verdict(s.wanted, s.reason, s.evidence)});
   }
+  if (published.watch.configured) cluster.watching = published.watch.connected;
+  cluster.watch_trouble = printable(published.watch.trouble, 200);
   cluster.hold = word(published.hold);
   for (const PublishedHold& hold : published.holds) {
     cluster.holds.push_back({hold.backend, hold.state.waiting, hold.state.held, hold.state.expired, seconds(hold.state.left)});
@@ -156,6 +158,8 @@ void write_cluster(JsonText& json, const ShownCluster& cluster) {
   json.end_array().key("servers").begin_array();
   for (const ShownServer& server : cluster.servers) write_server(json, server);
   json.end_array();
+  write(json, "watching", cluster.watching);
+  write(json, "watch_trouble", cluster.watch_trouble);
   write(json, "hold", cluster.hold);
   json.key("holds").begin_array();
   for (const ShownHold& hold : cluster.holds) {
@@ -268,6 +272,8 @@ ShownCluster read_cluster(Reader json, std::string& missing) {
   cluster.writer_in = json.flag("writer_in");
   json.list("members", [&](const rapidjson::Value& value) { cluster.members.push_back(read_member({value, missing})); });
   json.list("servers", [&](const rapidjson::Value& value) { cluster.servers.push_back(read_server({value, missing})); });
+  cluster.watching = json_bool(json.object(), "watching");
+  cluster.watch_trouble = json.text("watch_trouble");
   cluster.hold = json.text("hold");
   json.list("holds", [&](const rapidjson::Value& value) {
     Reader hold(value, missing);

@@ -52,6 +52,8 @@ struct ShownCluster {
   bool routes_right = false, writer_in = false;
   std::vector<ShownMember> members;
   std::vector<ShownServer> servers;
+  std::optional<bool> watching;  ///< the DCS is watched; nothing: no watch is configured
+  std::string watch_trouble;
   std::string hold;              ///< why new connections wait: "switchover"; "none"
   std::vector<ShownHold> holds;  ///< of the write backends; empty: hold.lua is not loaded
   std::vector<std::string> alarms;

@@ -4,8 +4,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 pure=(
-  controller/{config_parse,config_yaml,decide,desired,judge,metrics,parse_patroni,preview,publish,readers,report,schedule,status,status_view,topology}.cpp
-  controller/{decide,desired,judge,metrics,parse_patroni,preview,publish,readers,report,schedule,status,status_view,topology}.h
+  controller/{config_parse,config_watch,config_yaml,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,preview,publish,readers,report,schedule,status,status_view,topology}.cpp
+  controller/{dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,preview,publish,readers,report,schedule,status,status_view,topology}.h
   haproxy/{address,fragment,parse,plan,running}.cpp
   haproxy/{address,desired,fragment,parse,plan,running}.h
 )
@@ -31,7 +31,8 @@ only() {
     failed=1
   done < <(grep -lE "#include [<\"]$header" controller/*.{h,cpp} haproxy/*.{h,cpp} | grep -vE "^($allowed)$")
 }
-only 'curl/' 'controller/(client|main)\.cpp'
+only 'curl/' 'controller/(curl\.h|main\.cpp)'
+only 'controller/curl\.h' 'controller/(client|curl|watch)\.cpp|controller/transfer\.h'
 only 'httplib' 'controller/http_connection\.(h|cpp)|controller/listener\.cpp'
 only 'rapidjson/' 'controller/json\.(h|cpp)'
 only 'yaml-cpp/' 'controller/config_(yaml|parse)\.(h|cpp)'

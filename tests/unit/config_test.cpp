@@ -244,16 +244,16 @@ TEST_CASE("every cut and every changed byte of the example is taken or refused, 
 TEST_CASE("an unknown key is named, with the near one or with all there are") {
   CHECK(complaints(with_cluster_key("folow: 15s")) == "f:6:3: unknown key 'folow' (did you mean 'follow'?)\n");
   CHECK(complaints(with_cluster_key("bakcends: []")) == "f:6:3: unknown key 'bakcends' (did you mean 'backends'?)\n");
-  CHECK(complaints(with_cluster_key("watch: {}")) ==
-        "f:6:3: unknown key 'watch' (the keys here are scope, members, backends, poll, tls, keep_silent, follow, hold, "
+  CHECK(complaints(with_cluster_key("auth: {}")) ==
+        "f:6:3: unknown key 'auth' (the keys here are scope, members, backends, poll, tls, watch, keep_silent, follow, hold, "
         "pre_hold)\n");
-  CHECK(
-      complaints(with_cluster_key("<<: {a: b}")) ==
-      "f:6:3: unknown key '<<' (the keys here are scope, members, backends, poll, tls, keep_silent, follow, hold, pre_hold)\n");
+  CHECK(complaints(with_cluster_key("<<: {a: b}")) ==
+        "f:6:3: unknown key '<<' (the keys here are scope, members, backends, poll, tls, watch, keep_silent, follow, hold, "
+        "pre_hold)\n");
   CHECK(complaints(with_cluster_key("[a, b]: c")) ==
-        "f:6:3: a key that is no word (the keys here are scope, members, backends, poll, tls, keep_silent, follow, hold, "
-        "pre_hold)\n");
-  for (const char* key : {"auth", "watch", "forget"}) {
+        "f:6:3: a key that is no word (the keys here are scope, members, backends, poll, tls, watch, keep_silent, follow, "
+        "hold, pre_hold)\n");
+  for (const char* key : {"auth", "forget"}) {
     CHECK(complaints(with_cluster_key(std::string(key) + ": 1s")).find("unknown key") != std::string::npos);
   }
   for (const char* key : {"port", "tags", "prefer", "match", "ramp"}) {

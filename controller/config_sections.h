@@ -1,0 +1,13 @@
+#pragma once
+// Sections of the configuration that stand in a file of their own, or in several places. Pure.
+
+#include "controller/config_yaml.h"
+
+namespace controller {
+
+[[nodiscard]] Tls read_tls(const Entry& entry, Complaints& complaints);
+
+/// `clusters[].watch`; nothing, with complaints, where it does not say what to watch.
+[[nodiscard]] std::optional<WatchConfig> read_watch(const Entry& entry, Complaints& complaints);
+
+}  // namespace controller
