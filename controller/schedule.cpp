@@ -7,8 +7,8 @@ namespace {
 
 constexpr int kNewsAgePerPace = 50;
 constexpr int kRestPerAnswer = 4;
-constexpr int kRestPerExcess = 20;
-constexpr Duration kMostForCrowd = std::chrono::milliseconds(500);
+constexpr int kRestPerExcess = 10;
+constexpr Duration kMostForCrowd = std::chrono::milliseconds(100);
 constexpr int kSlowToBelieve = 64;
 constexpr Duration kNoise = std::chrono::milliseconds(1);
 constexpr int kSlower = 5;

@@ -38,7 +38,7 @@ struct News {
 [[nodiscard]] Instant next_ask(const Asked& asked, const Poll& poll, News news, double jitter);
 
 /// The manners alone, without the pace: how soon this member may be asked for anything at all. An answer that took more than
-/// twice its usual time says that others ask as well: its excess counts twenty times.
+/// twice its usual time says that others ask as well: its excess counts ten times, up to 100 ms.
 [[nodiscard]] Instant rested(const Asked& asked);
 
 /// Notes how long an answer took: `served` from the connection on, `whole` with connecting.
