@@ -129,7 +129,8 @@ std::optional<std::int64_t> parse_time(std::string_view text) {
                                          std::chrono::day(static_cast<unsigned>(*day))};
   if (!zone || !date.ok()) return std::nullopt;
   const std::int64_t days = std::chrono::sys_days(date).time_since_epoch().count();
-  return days * 86'400 + *hour * 3600 + *minute * 60 + second - *zone;
+  const int seconds = *hour * 3600 + *minute * 60 + second - *zone;
+  return days * 86'400 + seconds;
 }
 
 Result<std::optional<Switchover>> parse_failover(const DcsKey& key) {
