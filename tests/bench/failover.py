@@ -194,6 +194,7 @@ def parse_options():
 def main():
     options = parse_options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts its background jobs without it
     for path, name in ((binary(), "POINTSMAN"), (clients_binary(), "POINTSMAN_BENCH_CLIENTS")):
         if not os.access(path, os.X_OK):
             sys.exit(f"failover: there is no {path}: build it, or name it in {name}")

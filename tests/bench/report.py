@@ -18,8 +18,8 @@ gap               ms, the longest time without a good write, PostgreSQL's own ab
 (c)               one connection that is kept, a row every {c_ms:g} ms, a new connection after an error
 failed, errors    clients, or writes and reconnections of (c): the mean of an event
 wrong writes      rows committed on a server that was not the writer: of all events together
-wrong conns       connections that led to a server that was not the writer, by PostgreSQL's logs; libpq asks every server on purpose,
-                  so that of its own only those count that it took for the writer
+wrong conns       connections that led to a server that was not the writer, by the client's word or PostgreSQL's logs, whichever saw
+                  more; libpq asks every server on purpose, so that of its own only those count that it took for the writer
 writes gone       acknowledged, but not in the new primary's table (replication is asynchronous): of all events together
 """
 

@@ -32,7 +32,8 @@ class Namespaces:
                                "removes it. Or move this one: POINTSMAN_NET=127.0.7")
         with open(f"{folder}/{NETWORK_FILE}", "w") as made:
             made.write(f"link {self.bridge}\n")
-            made.writelines(f"netns {self.namespace(member)}\n" for member in members)
+            # The kernel takes a namespace's own links away with it, but later, behind its name's back.
+            made.writelines(f"link {self.port(member)}\nnetns {self.namespace(member)}\n" for member in members)
         ip("link", "add", self.bridge, "type", "bridge", "stp_state", "0", "forward_delay", "0")
         for last in (1, 10):
             ip("addr", "add", f"{self.net}.{last}/24", "dev", self.bridge)
