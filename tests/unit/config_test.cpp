@@ -175,7 +175,8 @@ TEST_CASE("the packaged example is taken, with the optional keys commented out a
   CHECK(written_out->clusters[0].backends[1].lag_hold == with_defaults->clusters[0].backends[1].lag_hold);
   CHECK(written_out->haproxy.reload == with_defaults->haproxy.reload);
   CHECK(written_out->haproxy.observe == with_defaults->haproxy.observe);
-  CHECK(written_out->http == with_defaults->http);
+  CHECK(written_out->http.address == with_defaults->http.address);
+  CHECK(written_out->http.port == with_defaults->http.port);
   CHECK(written_out->state == with_defaults->state);
   CHECK(written_out->log_level == with_defaults->log_level);
   CHECK(written_out->log_format == with_defaults->log_format);
