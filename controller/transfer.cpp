@@ -90,7 +90,7 @@ int Transfer::code() const {
   return static_cast<int>(code);
 }
 
-void Transfer::fail(std::string why) {
+void Transfer::fail(const std::string& why) {
   ended_ = true;
   touched_ = true;
   failure_ = printable(why, 200);

@@ -53,7 +53,7 @@ class Transfer {
  private:
   static std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user);
   static std::size_t on_header(char* data, std::size_t size, std::size_t count, void* user);
-  void fail(std::string why);
+  void fail(const std::string& why);
 
   CURLM* multi_;
   Easy easy_;
