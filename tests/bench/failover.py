@@ -27,6 +27,7 @@ from pointsman import binary  # noqa: E402
 from processes import HarnessError, wait_until  # noqa: E402
 
 LONG_TIMEOUT = 60.0
+HEAL = 240.0   # seconds for the cluster to be whole again
 SETTLE = 30.0  # seconds for every client to be good again, after the new primary is writable
 DEFAULT_EVENTS = "switchover:10,stop:5,kill:5,crash:5,partition:5"
 QUICK = {"events": "switchover:1,kill:1", "ttl": 20, "loop_wait": 5, "retry_timeout": 5}
@@ -136,7 +137,7 @@ def perform(run):
                 measure(run, cluster, doors, event)
                 truth, found = run.results[event][-1]
                 say(f"  away {truth.away * 1000:.0f} ms, first good write after, ms: {brief(found)}")
-                cluster.revive()
+                cluster.revive(HEAL)
                 say(f"  healed; {time.monotonic() - begin:.0f} s")
 
 

@@ -269,7 +269,17 @@ class Cluster:
         return leader
 
     def wait_healthy(self, timeout=60):
-        return wait_until(self.healthy, timeout, "one primary, two streaming replicas", every=0.1)
+        try:
+            return wait_until(self.healthy, timeout, "one primary, two streaming replicas", every=0.1)
+        except HarnessError as error:
+            raise HarnessError(f"{error}; {'; '.join(self.described(member) for member in self.members.values())}") from None
+
+    @staticmethod
+    def described(member):
+        status, body = member.ask()
+        if not isinstance(body, dict):
+            return f"{member.name} {status} {body}"
+        return f"{member.name} {status} {body.get('role')} {body.get('state')} timeline {body.get('timeline')}"
 
     def switchover(self, to=None, timeout=40):
         """A planned switchover through Patroni's API; returns the new leader when Patroni says it is done."""
@@ -288,7 +298,7 @@ class Cluster:
         """Ends what `cut` did."""
         self.namespaces.join(member)
 
-    def revive(self):
+    def revive(self, timeout=90):
         """Brings every member back, whatever a test did to it, and waits until the cluster is healthy."""
         for member in self.members.values():
             if self.namespaces:
@@ -296,7 +306,7 @@ class Cluster:
             member.thaw()
             if not member.running():
                 member.start()
-        return self.wait_healthy(90)
+        return self.wait_healthy(timeout)
 
 
 def is_primary(member):
