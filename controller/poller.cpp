@@ -250,8 +250,7 @@ class Poller::Impl {
     member.asked.in_flight = false;
     member.asked.last_done = fetched.ended;
     member.asked.hung = fetched.hung ? member.asked.hung + 1 : 0;
-    member.asked.last_took = member.asked.excess = Duration::zero();
-    if (!fetched.failure) note_answer(member.asked, fetched.served_in, fetched.ended - fetched.begun);
+    member.asked.last_took = fetched.failure ? Duration::zero() : fetched.served_in;
     switch (member.path) {
       case Path::primary:
         receive_primary(number, member, fetched);

@@ -7,10 +7,6 @@ namespace {
 
 constexpr int kNewsAgePerPace = 50;
 constexpr int kRestPerAnswer = 4;
-constexpr int kRestPerExcess = 10;
-constexpr Duration kMostForCrowd = std::chrono::milliseconds(100);
-constexpr int kSlowToBelieve = 64;
-constexpr Duration kNoise = std::chrono::milliseconds(1);
 constexpr int kSlower = 5;
 constexpr Duration kMuchSlower = std::chrono::milliseconds(100);
 
@@ -40,16 +36,7 @@ Instant next_ask(const Asked& asked, const Poll& poll, News news, double jitter)
 }
 
 Instant rested(const Asked& asked) {
-  const Duration crowded = std::min<Duration>(asked.excess * kRestPerExcess, kMostForCrowd);
-  return asked.last_done + std::max(asked.last_took * kRestPerAnswer + crowded, rest_after_hanging(asked.hung));
-}
-
-void note_answer(Asked& asked, Duration served, Duration whole) {
-  asked.last_took = served;
-  if (asked.usual == Duration::zero() || whole < asked.usual) asked.usual = whole;
-  const Duration beyond = whole - asked.usual;
-  asked.usual += beyond / kSlowToBelieve;
-  asked.excess = std::max<Duration>(beyond - asked.usual - kNoise, Duration::zero());
+  return asked.last_done + std::max(asked.last_took * kRestPerAnswer, rest_after_hanging(asked.hung));
 }
 
 bool is_news(const MemberReport& before, const MemberReport& now_says) {

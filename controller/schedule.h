@@ -13,8 +13,6 @@ struct Asked {
   Duration last_took{};    ///< of the last answer, from the connection on
   int hung = 0;            ///< time-outs with an open connection in a row: each may hold a worker of Patroni's pool
   bool in_flight = false;  ///< at most one request a member
-  Duration usual{};        ///< of the answers before, connecting included: follows faster ones at once, and slower ones slowly
-  Duration excess{};       ///< what the last one took beyond twice that
   friend bool operator==(const Asked&, const Asked&) = default;
 };
 
@@ -37,12 +35,8 @@ struct News {
 /// were woken by the same event must not come together (3.0.2 has a backlog of 5; the sixth waits for a second).
 [[nodiscard]] Instant next_ask(const Asked& asked, const Poll& poll, News news, double jitter);
 
-/// The manners alone, without the pace: how soon this member may be asked for anything at all. An answer that took more than
-/// twice its usual time says that others ask as well: its excess counts ten times, up to 100 ms.
+/// The manners alone, without the pace: how soon this member may be asked for anything at all.
 [[nodiscard]] Instant rested(const Asked& asked);
-
-/// Notes how long an answer took: `served` from the connection on, `whole` with connecting.
-void note_answer(Asked& asked, Duration served, Duration whole);
 
 /// Is `now_says` news after `before`: another code, role, state, timeline, start of PostgreSQL, identifier,
 /// `replication_state`, `pause` or `cluster_unlocked`, newly silent or back, or unusually slow (over 5 times and 100 ms more
