@@ -22,11 +22,11 @@
 -- up, and waits to the end.
 
 local kTick = 10000        -- us between two wakings of one connection, while few wait
--- us between the wakings of all: the wide one while all have their turn within kCycle, else the narrow one, so at most 16,700
--- wakings a second, however many wait. 1,600 wait 0.25 s for their turn, 5,000 wait 0.3 s.
-local kWide, kNarrow, kCycle = 160, 60, 250000
+-- us between the wakings of all: the wide one while all have their turn within kCycle, else the narrow one, so at most 14,300
+-- wakings a second, however many wait. 1,900 wait 0.3 s for their turn, 5,000 wait 0.35 s.
+local kWide, kNarrow, kCycle = 160, 70, 300000
 -- us for which one look at a backend's servers is good for everybody. Who is let go on a look that is too old may be refused.
-local kLookWhileUsable, kLookWhileHeld = 1000, 5000
+local kLookWhileUsable, kLookWhileHeld = 1000, 8000
 local kBucket = 250000     -- us; waiting connections are counted by when they wake next
 local kLate = 500000       -- us after which one that did not wake is no longer counted: it has left unseen
 local kMargin = 2000       -- us; HAProxy's ticks are 1 ms
