@@ -22,14 +22,15 @@
 -- up, and waits to the end.
 
 local kTick = 10000        -- us between two wakings of one connection, while few wait
--- us between the wakings of all: the wide one while all have their turn within kCycle, else the narrow one, so at most 14,300 wakings
--- a second, however many wait. 1,900 wait 0.3 s for their turn, 5,000 wait 0.35 s.
+-- us between the wakings of all: the wide one while all have their turn within kCycle, else the narrow one, so at most 14,300
+-- wakings a second, however many wait. 1,900 wait 0.3 s for their turn, 5,000 wait 0.35 s.
 local kWide, kNarrow, kCycle = 160, 70, 300000
 -- us for which one look at a backend's servers is good for everybody. Who is let go on a look that is too old may be refused.
-local kLookWhileUsable, kLookWhileHeld = 1000, 5000
+local kLookWhileUsable, kLookWhileHeld = 1000, 8000
 local kBucket = 250000     -- us; waiting connections are counted by when they wake next
 local kLate = 500000       -- us after which one that did not wake is no longer counted: it has left unseen
 local kMargin = 2000       -- us; HAProxy's ticks are 1 ms
+local kSameAge = 50000     -- us
 local kMostHold = 60000    -- ms
 local kLongSleep = 200     -- ms
 local kFull = 1024         -- bytes; who has sent fewer and cannot send more has left
@@ -66,7 +67,7 @@ local function find(name)
   if proxy then
     backend = {
       name = name, proxy = proxy, held_until = 0, look_again = 0, usable = false, buckets = {}, held = 0, expired = 0,
-      longest = 0, bound = longest_hold, proven = -1, scout_due = 0,
+      longest = 0, bound = longest_hold, proven = -1, failed_at = -kSameAge, scout_due = 0,
     }
     backends[name] = backend
   end
@@ -85,7 +86,8 @@ end
 
 local function count(backend, time, change)
   local bucket = time // kBucket
-  backend.buckets[bucket] = (backend.buckets[bucket] or 0) + change
+  local number = (backend.buckets[bucket] or 0) + change
+  backend.buckets[bucket] = number ~= 0 and number or nil
 end
 
 local function waiting_in(backend, now)
@@ -101,21 +103,27 @@ local function waiting_in(backend, now)
 end
 
 -- Whether this call of the action may yield. It may not once the inspect-delay is over, and HAProxy tells nobody: it drops the
--- action and complains. But core.yield() comes back at once where it may not yield, and else by another call of the stream's task.
+-- action and complains. But core.yield() comes back at once where it may not yield, and else by another call of the stream's task;
+-- now and then by the same call, which begins anew when something about the stream has changed, but not time after time.
 local function may_yield(txn)
   local calls = txn.f:cpu_calls()
-  core.yield()
-  return txn.f:cpu_calls() ~= calls
+  for _ = 1, 20 do
+    core.yield()
+    if txn.f:cpu_calls() ~= calls then return true end
+  end
+  return false
 end
 
 -- The inspect-delay is longer than any age at which a connection yielded. So that age is proven for all of its backend, and only
--- who is older has to try.
+-- who is older has to try. It is taken to be shorter than the longest hold when two in a row fail at the same age.
 local function prove(txn, backend, age)
   if may_yield(txn) then
     backend.proven = math.max(backend.proven, age - kMargin)
     return true
   end
-  if backend.proven < backend.bound then
+  local again = math.abs(age - backend.failed_at) < kSameAge
+  backend.failed_at = age
+  if again and backend.proven < backend.bound then
     backend.bound = math.max(backend.proven, 0)
     core.log(core.warning, string.format(
       "hold.lua: the 'tcp-request inspect-delay' of %s ends the hold after %d ms; make it longer than %d ms.",
@@ -151,6 +159,11 @@ local function leave(txn, waiting)
   txn:set_priv(waiting.before)
 end
 
+-- The client is there, and nobody has ended its session.
+local function is_alive(txn)
+  return txn.req:may_recv() and txn.res:may_recv()
+end
+
 -- The client has left, or has sent more than HAProxy keeps, which a client of a database does not before it has an answer.
 local function end_of_input(txn, waiting)
   leave(txn, waiting)
@@ -159,9 +172,9 @@ end
 
 -- One look, at a waking. Returns the milliseconds to the next one; nil when the connection is to go on.
 local function turn(txn, waiting, now)
-  local backend, request = waiting.backend, txn.req
+  local backend = waiting.backend
   local age = now - waiting.since
-  if not request:may_recv() then return end_of_input(txn, waiting) end
+  if not is_alive(txn) then return end_of_input(txn, waiting) end
   if age > backend.longest then backend.longest = age end
   if not is_held(backend, now) then return leave(txn, waiting) end
   local proven = age <= backend.proven
@@ -169,7 +182,7 @@ local function turn(txn, waiting, now)
     backend.expired = backend.expired + 1
     return leave(txn, waiting)
   end
-  if not proven and not request:may_recv() then return end_of_input(txn, waiting) end
+  if not proven and not is_alive(txn) then return end_of_input(txn, waiting) end
   -- What the client sends wakes it too; that does not move its turn.
   if waiting.wakes_at <= now then
     count(backend, waiting.wakes_at, -1)

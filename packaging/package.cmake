@@ -1,7 +1,7 @@
 # `cpack -G DEB` in the build folder makes the Debian package. Library dependencies are found by dpkg-shlibdeps.
 
 install(TARGETS pointsman RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(FILES templates/pg_backends.cfg.mustache DESTINATION share/pointsman)
+install(FILES templates/pg_backends.cfg.mustache haproxy/hold.lua DESTINATION share/pointsman)
 install(FILES templates/haproxy.cfg packaging/pointsman.yml packaging/cron.example packaging/status.md README.md
         DESTINATION share/doc/pointsman)
 install(FILES packaging/pointsman.service packaging/pointsman-once.service packaging/pointsman.timer

@@ -8,7 +8,7 @@ trap 'rm -rf "$folder"' EXIT
 package=$(echo "$folder"/pointsman_*.deb)
 dpkg-deb -x "$package" "$folder/root"
 "$folder/root/usr/bin/pointsman" --version
-for file in /usr/share/pointsman/pg_backends.cfg.mustache /usr/lib/systemd/system/pointsman.service \
+for file in /usr/share/pointsman/pg_backends.cfg.mustache /usr/share/pointsman/hold.lua /usr/lib/systemd/system/pointsman.service \
   /usr/lib/systemd/system/pointsman-once.service /usr/lib/systemd/system/pointsman.timer /etc/pointsman/pointsman.yml \
   /usr/share/doc/pointsman/haproxy.cfg; do
   [ -f "$folder/root$file" ] || { echo "the package lacks $file"; exit 1; }

@@ -364,7 +364,15 @@ TEST_CASE("the example haproxy.cfg and the packaged template are taken by HAProx
   ReloadOptions options = running.options();
   fs::remove(options.fragment.parent_path() / "other.cfg");
   const std::string folder = options.fragment.parent_path().string();
-  options.validate = {"haproxy", "-c", "-dW", "-f", (templates / "haproxy.cfg").string(), "-f", folder};
+  std::string example = slurp(templates / "haproxy.cfg");
+  const std::string installed = "/usr/share/pointsman/hold.lua";
+  const std::size_t at = example.find("lua-load " + installed);
+  REQUIRE(at != std::string::npos);
+  example.replace(at + std::string("lua-load ").size(), installed.size(),
+                  fs::absolute(templates / "../haproxy/hold.lua").lexically_normal().string());
+  const fs::path main_file = options.fragment.parent_path().parent_path() / "example.cfg";
+  std::ofstream(main_file) << example;
+  options.validate = {"haproxy", "-c", "-dW", "-f", main_file.string(), "-f", folder};
   const Result<void> taken = running.reload(options).validate(*text);
   CHECK((taken ? "taken" : taken.error().text()) == "taken");
   // The first fragment that the example's comments give.

@@ -62,6 +62,11 @@ backend pg_primary
     # redispatching, and no maxconn on a server.
     balance first
     no option redispatch
+.if defined(POINTSMAN_HOLD)
+    # haproxy.cfg has loaded hold.lua: who comes while there is no writer waits.
+    tcp-request inspect-delay 60s
+    tcp-request content lua.hold
+.endif
     # HAProxy's own check goes on asking Patroni, and takes over where pointsman stops.
     option httpchk OPTIONS /primary
     http-check expect status 200
