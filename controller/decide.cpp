@@ -209,8 +209,9 @@ Decided decide(const Config& config, const Snapshot& seen, const haproxy::Runnin
     auto decisions =
         decide_servers(config.clusters[c], seen.clusters[c], judgement, running, now, decided.memories.checks, alarms);
     auto backends = desired(config.clusters[c], decisions);
-    decided.holds.push_back(
-        judge_hold(seen.clusters[c], judgement.topology, config.clusters[c], now, decided.memories.holding[c]));
+    const HoldVerdict hold =
+        judge_hold(seen.clusters[c], judgement.topology, config.clusters[c], now, decided.memories.holding[c]);
+    decided.holds.push_back(running.holds ? hold : HoldVerdict{});
     wish_holds(backends, decided.holds.back().wanted(), running, decided.memories.held);
     std::move(backends.begin(), backends.end(), std::back_inserter(decided.desired));
     decided.decisions.push_back(std::move(decisions));

@@ -29,9 +29,9 @@ struct Memories {
 };
 
 struct Decided {
-  Instant at{};                                  ///< what was known when this was decided
-  std::vector<Judgement> judgements;             ///< per cluster
-  std::vector<HoldVerdict> holds;                ///< per cluster: do new connections to its write backends wait?
+  Instant at{};                       ///< what was known when this was decided
+  std::vector<Judgement> judgements;  ///< per cluster
+  std::vector<HoldVerdict> holds;     ///< per cluster: do new connections to its write backends wait? Without hold.lua: never
   std::vector<std::vector<Decision>> decisions;  ///< per cluster
   std::vector<std::vector<std::string>> alarms;  ///< per cluster: the judge's and those about servers
   std::vector<haproxy::Backend> desired;

@@ -55,9 +55,15 @@ std::string commands_text(const haproxy::Plan& plan, const haproxy::Running& run
                           fence.server, fence.reason);
     }
   };
+  const auto leases = [&](const std::vector<haproxy::Lease>& list) {
+    for (const haproxy::Lease& lease : list)
+      text += fmt::format("would send: {}\n", haproxy::hold_line(lease.backend, lease.length));
+  };
+  leases(plan.holds);
   steps(plan.out);
   fences(plan.fences);
   steps(plan.in);
+  leases(plan.releases);
   steps(plan.reads);
   fences(plan.read_fences);
   return text;
