@@ -33,10 +33,12 @@ struct HoldMemory {
   HoldReason cause = HoldReason::none;  ///< of the hold under way: switchover or stop
   std::string holder;                   ///< URL of the writer that it is about
   Instant began{};
-  std::string switchover_id;           ///< the last one that was heard of
-  std::uint64_t stop_number = 0;       ///< likewise
-  std::optional<Instant> key_gone_at;  ///< the announcement was taken back, and the holder still claims
-  std::optional<Instant> fruitless_at;
+  std::string switchover_id;                 ///< the last one that was heard of
+  std::uint64_t stop_number = 0;             ///< likewise
+  std::optional<Instant> key_gone_at;        ///< the announcement was taken back, and the holder still claims
+  std::optional<Instant> fruitless_at;       ///< when a switchover's hold last came to nothing
+  std::optional<Instant> fruitless_stop_at;  ///< the same of a stop's
+  unsigned fruitless_stops = 0;              ///< in a row, none longer than a longest hold after the one before
   friend bool operator==(const HoldMemory&, const HoldMemory&) = default;
 };
 

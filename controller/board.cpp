@@ -144,21 +144,45 @@ std::uint64_t Board::put_stop(std::size_t cluster, const std::string& member, In
   {
     const std::lock_guard lock(mutex_);
     if (cluster >= now_.clusters.size()) return now_.version;
-    auto& stop = now_.clusters[cluster].stop;
-    stop = StopNotice{stop ? stop->number + 1 : 1, member, at};
+    auto& stops = now_.clusters[cluster].stops;
+    std::uint64_t number = 1;
+    for (const auto& stop : stops) number = std::max(number, stop.number + 1);
+    std::erase_if(stops, [&](const auto& stop) { return stop.member == member; });
+    stops.push_back({number, member, at});
     version = ++now_.version;
   }
   changed_.notify_all();
   return version;
 }
 
+void Board::go_on_after(const Snapshot& before) {
+  const std::lock_guard lock(mutex_);
+  now_.version = std::max(now_.version, before.version) + 1;
+  for (auto& cluster : now_.clusters) {
+    const auto old = std::ranges::find(before.clusters, cluster.scope, &ClusterSnapshot::scope);
+    if (old == before.clusters.end()) continue;
+    cluster.switchover = old->switchover;
+    cluster.stops = old->stops;
+  }
+}
+
 std::optional<Instant> Board::announced(std::size_t cluster) const {
   const std::lock_guard lock(mutex_);
   if (cluster >= now_.clusters.size()) return std::nullopt;
   const auto& known = now_.clusters[cluster];
+  const Instant now = haproxy::BootClock::now();
   std::optional<Instant> at;
-  if (known.stop) at = known.stop->at;
-  if (known.switchover) at = std::max(at.value_or(Instant{}), known.switchover->due);
+  const auto consider = [&](Instant due) {
+    const bool better = !at || (due <= now ? *at > now || due > *at : *at > now && due < *at);
+    if (better) at = due;
+  };
+  if (known.switchover) consider(known.switchover->due);
+  for (const auto& stop : known.stops) {
+    const auto member = std::ranges::find(known.members, stop.member, &Sighting::name);
+    if (member == known.members.end()) continue;
+    const Answer* answer = member->answer ? member->answer->answer() : nullptr;
+    if (member->silence || (answer != nullptr && answer->code == 200)) consider(stop.at);
+  }
   return at;
 }
 

@@ -68,7 +68,7 @@ struct ClusterSnapshot {
   Timings timings;
   std::uint64_t refused = 0;  ///< bad answers so far, to whatever was asked
   std::optional<Handover> switchover = std::nullopt;
-  std::optional<StopNotice> stop = std::nullopt;
+  std::vector<StopNotice> stops = {};  ///< the newest of each member that gave one
   friend bool operator==(const ClusterSnapshot&, const ClusterSnapshot&) = default;
 };
 
@@ -93,10 +93,13 @@ class Board {
   void put_timings(std::size_t cluster, Timings timings);
 
   /// What a watch saw: a switchover is announced, or no longer.
+  /// Goes on after another board: its versions are below this one's, and what was announced there is here, by scope.
+  void go_on_after(const Snapshot& before);
   void put_switchover(std::size_t cluster, std::optional<Handover> switchover);
   /// Says the version of the board that has it.
   std::uint64_t put_stop(std::size_t cluster, const std::string& member, Instant at);
-  /// When the cluster's announcement is, or was, due: the pace is highest around it. Nothing: none.
+  /// When the newest announcement that is due was, else the first that will be; of stops only those of a member that holds the
+  /// lock, or is silent. Nothing: none.
   [[nodiscard]] std::optional<Instant> announced(std::size_t cluster) const;
 
   [[nodiscard]] Snapshot snapshot() const;

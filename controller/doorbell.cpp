@@ -21,18 +21,18 @@ void Doorbell::attach(Session* session) {
   session_ = session;
 }
 
-bool Doorbell::too_often() {
+bool Doorbell::Rate::exceeded() {
   const auto now = haproxy::BootClock::now();
-  if (now - second_ >= std::chrono::seconds(1)) {
-    second_ = now;
-    in_second_ = 0;
+  if (now - second >= std::chrono::seconds(1)) {
+    second = now;
+    count = 0;
   }
-  return ++in_second_ > kMostPerSecond;
+  return ++count > kMostPerSecond;
 }
 
 haproxy::Result<void> Doorbell::nudge(const std::string& scope) {
   const std::lock_guard lock(mutex_);
-  if (session_ == nullptr || too_often()) return haproxy::fail("ask", "the members", "too many requests");
+  if (session_ == nullptr || nudges_.exceeded()) return haproxy::fail("ask", "the members", "too many requests");
   bool found = false;
   const auto& clusters = session_->config.clusters;
   for (std::size_t c = 0; c < clusters.size(); ++c) {
@@ -46,7 +46,7 @@ haproxy::Result<void> Doorbell::nudge(const std::string& scope) {
 
 haproxy::Result<Doorbell::Noted> Doorbell::announce_stop(const std::string& scope, const std::string& member) {
   const std::lock_guard lock(mutex_);
-  if (session_ == nullptr || too_often()) return haproxy::fail("hold", "new connections", "too many requests");
+  if (session_ == nullptr || stops_.exceeded()) return haproxy::fail("hold", "new connections", "too many requests");
   const Snapshot seen = session_->board.snapshot();
   std::optional<std::size_t> found;
   for (std::size_t c = 0; c < seen.clusters.size(); ++c) {

@@ -30,12 +30,16 @@ class Doorbell {
   [[nodiscard]] haproxy::Result<Noted> announce_stop(const std::string& scope, const std::string& member);
 
  private:
-  [[nodiscard]] bool too_often();
+  /// So many in a second, each kind for itself: nudges may not keep a hook out.
+  struct Rate {
+    haproxy::Instant second{};
+    int count = 0;
+    [[nodiscard]] bool exceeded();
+  };
 
   std::mutex mutex_;
   Session* session_ = nullptr;
-  haproxy::Instant second_{};
-  int in_second_ = 0;
+  Rate nudges_, stops_;
 };
 
 }  // namespace controller

@@ -75,6 +75,7 @@ void answer_post(const httplib::Request& request, httplib::Response& response, c
     response.set_header("Allow", "POST");
     return answer_text(response, 405, "only POST is answered here");
   }
+  if (request.has_header("Origin")) return answer_text(response, 403, "a browser has no business here");
   if (const auto refused = door.gate.refuse(request.get_header_value("Authorization"))) {
     return answer_text(response, refused->status, refused->line);
   }

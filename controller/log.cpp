@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
@@ -21,6 +22,9 @@ namespace controller {
 namespace {
 
 constexpr std::size_t kLongestMessage = 8000;
+
+/// May change while other threads log: the logger itself may not be replaced under them.
+std::atomic<LogFormat> g_format = LogFormat::text;
 
 /// "2026-01-31T12:34:56.789Z"
 std::string utc(spdlog::log_clock::time_point at) {
@@ -41,12 +45,12 @@ std::string_view level_word(spdlog::level::level_enum level) {
 /// One line for each message, whatever is in it.
 class LineFormatter final : public spdlog::formatter {
  public:
-  LineFormatter(LogFormat format, bool with_time) : format_(format), with_time_(with_time) {}
+  explicit LineFormatter(bool with_time) : with_time_(with_time) {}
 
   void format(const spdlog::details::log_msg& message, spdlog::memory_buf_t& out) override {
     const std::string what = printable({message.payload.data(), message.payload.size()}, kLongestMessage);
     std::string line;
-    if (format_ == LogFormat::json) {
+    if (g_format == LogFormat::json) {
       JsonText json(false);
       json.begin_object();
       json.key("time").text(utc(message.time));
@@ -62,11 +66,10 @@ class LineFormatter final : public spdlog::formatter {
     out.append(line.data(), line.data() + line.size());
   }
   [[nodiscard]] std::unique_ptr<spdlog::formatter> clone() const override {
-    return std::make_unique<LineFormatter>(format_, with_time_);
+    return std::make_unique<LineFormatter>(with_time_);
   }
 
  private:
-  LogFormat format_;
   bool with_time_;
 };
 
@@ -95,12 +98,15 @@ spdlog::level::level_enum spdlog_level(LogLevel level) {
 }  // namespace
 
 void start_log(LogLevel level, LogFormat format) {
-  auto sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-  auto logger = std::make_shared<spdlog::logger>("pointsman", std::move(sink));
-  logger->set_formatter(std::make_unique<LineFormatter>(format, !goes_to_journal()));
-  logger->set_level(spdlog_level(level));
-  logger->flush_on(spdlog::level::trace);
-  spdlog::set_default_logger(std::move(logger));
+  g_format = format;
+  [[maybe_unused]] static const bool made = [] {
+    auto logger = std::make_shared<spdlog::logger>("pointsman", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    logger->set_formatter(std::make_unique<LineFormatter>(!goes_to_journal()));
+    logger->flush_on(spdlog::level::trace);
+    spdlog::set_default_logger(std::move(logger));
+    return true;
+  }();
+  spdlog::default_logger_raw()->set_level(spdlog_level(level));
 }
 
 }  // namespace controller

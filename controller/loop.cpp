@@ -38,6 +38,19 @@ Loop::Loop(const Config& config, std::string version, Edges edges, Remembered re
   published_.counters.round_seconds_buckets.assign(std::size(kRoundBuckets) + 1, 0);
 }
 
+namespace {
+
+/// When the next announced switchover begins.
+Instant next_due(const Snapshot& seen, Instant now) {
+  Instant next = Instant::max();
+  for (const ClusterSnapshot& cluster : seen.clusters) {
+    if (cluster.switchover && cluster.switchover->due > now) next = std::min(next, cluster.switchover->due);
+  }
+  return next;
+}
+
+}  // namespace
+
 Outcome Loop::round(const Snapshot& seen) {
   const Instant begun = edges_.world.now();
   const auto running = haproxy::look(edges_.world.talk);
@@ -76,13 +89,13 @@ Outcome Loop::round(const Snapshot& seen) {
   // A hold is a lease that has to be renewed.
   const bool quiet = settled && decided.memories.held.empty() && decided.plan.nothing_to_send() && !outcome.failed &&
                      !outcome.changed && !outcome.holding;
-  last_ = {begun, seen.version, std::move(carried.running), {}, outcome, quiet};
+  last_ = {begun, seen.version, std::move(carried.running), {}, outcome, next_due(seen, decided.at), quiet};
   return outcome;
 }
 
 std::optional<Outcome> Loop::short_round(std::uint64_t version) {
   const Instant begun = edges_.world.now();
-  if (!last_.quiet || version != last_.version || begun - last_.at >= kThinkEvery) return std::nullopt;
+  if (!last_.quiet || version != last_.version || begun - last_.at >= kThinkEvery || begun >= last_.due) return std::nullopt;
   const auto same = haproxy::is_unchanged(edges_.world.talk, last_.running, last_.same_reply);
   if (!same || !*same) return std::nullopt;
   count_round(published_.counters, edges_.world.now() - begun);
@@ -119,6 +132,11 @@ void Loop::begin_with(const haproxy::Running& running, const Snapshot& seen) {
             ? carried->second
             : first_memory(config_.clusters[c], seen.clusters[c], remembered_, running, edges_.unix_seconds(), now));
   }
+  memories_.holding.resize(config_.clusters.size());
+  for (std::size_t c = 0; c < config_.clusters.size(); ++c) {
+    const auto carried = carried_holds_.find(config_.clusters[c].scope);
+    if (carried != carried_holds_.end()) memories_.holding[c] = carried->second;
+  }
   for (const auto& name : remembered_.by_admin) memories_.checks[name].steering = haproxy::Steering::admin;
   for (const auto& [name, since] : remembered_.passes_wrongly_since) {
     const auto ago = std::clamp<std::int64_t>(edges_.unix_seconds() - since, 0, kRememberedWrongPass.count());
@@ -130,6 +148,8 @@ void Loop::begin_with(const haproxy::Running& running, const Snapshot& seen) {
 void Loop::carry_over(const Loop& before) {
   for (std::size_t c = 0; c < before.memories_.clusters.size(); ++c)
     carried_over_[before.config_.clusters[c].scope] = before.memories_.clusters[c];
+  for (std::size_t c = 0; c < before.memories_.holding.size(); ++c)
+    carried_holds_[before.config_.clusters[c].scope] = before.memories_.holding[c];
   memories_.checks = before.memories_.checks;
   remembered_.ours = before.memories_.ours;
   memories_.held = before.memories_.held;

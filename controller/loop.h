@@ -99,7 +99,8 @@ class Loop {
   Instant save_again_at_{};
   Memories memories_;
   bool begun_ = false;
-  std::map<std::string, Memory> carried_over_;  ///< by scope, for the first round
+  std::map<std::string, Memory> carried_over_;       ///< by scope, for the first round
+  std::map<std::string, HoldMemory> carried_holds_;  ///< likewise
   bool old_workers_possible_ = true;
   Instant old_workers_looked_{};
   unsigned master_failures_ = 0;  ///< in a row
@@ -118,7 +119,8 @@ class Loop {
     haproxy::Running running;
     std::string same_reply;  ///< of a short look
     Outcome outcome;
-    bool quiet = false;  ///< nothing was to be done, and nothing is about to change
+    Instant due = Instant::max();  ///< when something announced begins: that is news without anybody's saying so
+    bool quiet = false;            ///< nothing was to be done, and nothing is about to change
   } last_;
 };
 

@@ -59,7 +59,9 @@ haproxy::Result<Gate> Gate::open(const HttpConfig& http) {
   gate.loopback_ = http.address == "::1" || http.address.starts_with("127.");
   if (http.token_file.empty()) return gate;
   std::ifstream in(http.token_file);
-  if (!std::getline(in, gate.token_) || gate.token_.empty()) {
+  const bool read = static_cast<bool>(std::getline(in, gate.token_));
+  if (gate.token_.ends_with('\r')) gate.token_.pop_back();
+  if (!read || gate.token_.empty()) {
     return haproxy::fail("read", http.token_file.string(), "there is no token in it, or it may not be read",
                          "write one line, readable for the user that pointsman runs as");
   }

@@ -128,22 +128,34 @@ class Daemon {
       if (!taken) return tl::unexpected(std::move(taken).error());
       lock = std::move(*taken);
     }
-    std::unique_ptr<Listener> listener;
-    const bool new_address = !(config.http == old.http);
-    if (new_address && config.http.enabled) {
-      auto started = Listener::start(config.http, latest(), &doorbell_);
-      if (!started) return tl::unexpected(std::move(started).error());
-      listener = std::move(*started);
+    if (!(config.http == old.http) || !config.http.token_file.empty()) {  // the token may be another
+      if (auto changed = change_listener(config.http, old.http); !changed) return changed;
     }
     if (lock) lock_ = std::move(*lock);
-    if (new_address) listener_ = std::move(listener);
     start_log(config.log_level, config.log_format);
     auto next = std::make_unique<Session>(std::move(config));
     next->loop.carry_over(session_->loop);
+    next->board.go_on_after(session_->board.snapshot());
     doorbell_.attach(next.get());
     session_ = std::move(next);
     session_->watch();
     return {};
+  }
+
+  /// The old one ends first where both have one address; where the new one does not start, the old one is there again.
+  haproxy::Result<void> change_listener(const HttpConfig& http, const HttpConfig& before) {
+    const bool same_address = http.address == before.address && http.port == before.port;
+    if (same_address || !http.enabled) listener_.reset();
+    if (!http.enabled) return {};
+    auto started = Listener::start(http, latest(), &doorbell_);
+    if (started) {
+      listener_ = std::move(*started);
+      return {};
+    }
+    if (same_address && before.enabled) {
+      if (auto again = Listener::start(before, latest(), &doorbell_)) listener_ = std::move(*again);
+    }
+    return tl::unexpected(std::move(started).error());
   }
 
   std::filesystem::path file_;

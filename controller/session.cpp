@@ -78,10 +78,10 @@ void Session::watch() {
         break;
       case Announcement::What::switchover: {
         // By the wall clock, as Patroni schedules it.
-        const std::int64_t ahead =
-            told.at ? std::clamp<std::int64_t>(*told.at - unix_seconds(), 0, kLongestSchedule.count()) : 0;
-        board.put_switchover(told.cluster,
-                             Handover{told.id, told.from, haproxy::BootClock::now() + std::chrono::seconds(ahead)});
+        using std::chrono::system_clock;
+        const auto at = system_clock::time_point(std::chrono::seconds(told.at.value_or(0)));
+        const auto ahead = std::clamp<Duration>(at - system_clock::now(), Duration::zero(), kLongestSchedule);
+        board.put_switchover(told.cluster, Handover{told.id, told.from, haproxy::BootClock::now() + ahead});
         break;
       }
       case Announcement::What::switchover_over:

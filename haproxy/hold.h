@@ -17,7 +17,7 @@ namespace haproxy {
 
 /// What a hold is asked for, and how little of it may be left before it is asked for again.
 inline constexpr std::chrono::milliseconds kHoldLease{1000};
-inline constexpr std::chrono::milliseconds kHoldRenew{500};
+inline constexpr std::chrono::milliseconds kHoldRenew{800};
 
 /// One backend, as `show hold` has it.
 struct HoldState {

@@ -100,7 +100,12 @@ void take_back(const Plan& plan, World& world, Steered& steered) {
     back.push_back(step);
     back.back().command = step.command == Command::health_up ? Command::health_down : Command::state_maint;
   }
-  send_all(world, steered, back);
+  // Whoever was let go for the new writer waits again.
+  std::vector<Lease> again;
+  for (const Lease& lease : plan.releases) {
+    if (stuck.contains(lease.backend)) again.push_back({lease.backend, kHoldLease});
+  }
+  send_all(world, steered, again, back);
 }
 
 unsigned sessions_on(const std::vector<Fence>& fences, const Running& running) {
@@ -183,6 +188,7 @@ Steered apply(const Plan& plan, const Running& running, World& world, Instant no
   const Running meant = after(plan, running);
   bool good = true;
   std::vector<Step> in = plan.in;
+  std::vector<Lease> releases = plan.releases;
   if (plan.fences.empty() && !plan.out.empty()) {
     good = send_all(world, steered, plan.holds, plan.out, in, plan.releases);
     if (!good) take_back(plan, world, steered);
@@ -192,10 +198,11 @@ Steered apply(const Plan& plan, const Running& running, World& world, Instant no
       if (!reread(world, steered)) return steered;
       const auto stuck = still_usable(plan.out, steered.running, steered);
       std::erase_if(in, [&](const Step& step) { return stuck.contains(step.backend); });
+      std::erase_if(releases, [&](const Lease& lease) { return stuck.contains(lease.backend); });
       good = good && stuck.empty();
     }
     if (!plan.fences.empty()) carry_out_fences(plan.fences, world, steered);
-    good = send_all(world, steered, in, plan.releases) && good;
+    good = send_all(world, steered, in, releases) && good;
   }
   good = send_all(world, steered, plan.reads) && good;
   if (!plan.read_fences.empty()) carry_out_fences(plan.read_fences, world, steered);

@@ -68,7 +68,9 @@ TEST_CASE("an announcement that comes to nothing costs new connections pre_hold,
     w.tick();
   }
   const auto sent = w.sent();
-  CHECK(sent == Words{"hold pg_primary 1000", "hold pg_primary 1000", "hold pg_primary 0"});
+  REQUIRE(sent.size() >= 3);
+  CHECK(sent.back() == "hold pg_primary 0");
+  CHECK(std::count(sent.begin(), sent.end(), "hold pg_primary 1000") == static_cast<std::ptrdiff_t>(sent.size()) - 1);
   w.all_well_for(100, 0);
   CHECK(w.sent() == Words{});
 }
@@ -86,7 +88,7 @@ TEST_CASE("a worker that forgot the hold is told again") {
   w.all_well(0);
   w.tick();
   w.sent();
-  (*w.fake.holds)["pg_primary"].left = 0ms;
+  (*w.fake.holds)["pg_primary"].left = 0ms;  // a reload
   w.all_well(0);
   w.tick();
   CHECK(w.sent() == Words{"hold pg_primary 1000"});

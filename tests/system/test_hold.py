@@ -1,6 +1,7 @@
 """POST /hold and POST /nudge, and what a client feels of a hold: real HAProxy with hold.lua, members that say what they are told."""
 
 import http.client
+import signal
 import socket
 import time
 
@@ -67,6 +68,31 @@ def test_who_waits_when_the_writer_changes_is_served_by_the_new_one_at_once(rig)
     assert time.monotonic() - begin < 0.5
 
 
+def test_a_stop_that_silences_the_api_is_waited_for_until_another_is_the_writer(rig):
+    """As a graceful stop goes: the hook, then an API that takes connections and says nothing, for longer than pre_hold."""
+    assert post(rig, "/hold?member=pg1")[0] == 200
+    rig.cluster.members["pg1"].tricks["/primary"] = lambda connection, member: connection.recv(1)
+    client = connect(rig)
+    assert served_by(client, 2.5) is None
+    rig.cluster.switch("pg2")
+    assert served_by(client) == "pg2"
+
+
+def test_a_new_configuration_does_not_end_a_hold(rig):
+    assert post(rig, "/hold?member=pg1")[0] == 200
+    rig.cluster.members["pg1"].tricks["/primary"] = lambda connection, member: connection.recv(1)
+    rig.pointsman.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: rig.log_lines("configuration reloaded"), 5, "it is taken")
+    client = connect(rig)
+    assert served_by(client, 2) is None
+    rig.cluster.switch("pg2")
+    assert served_by(client) == "pg2"
+
+
+def test_a_browser_is_sent_away(rig):
+    assert post(rig, "/hold?member=pg1", {"Origin": "http://evil.example"})[0] == 403
+
+
 def test_a_stop_of_another_member_holds_nobody(rig):
     assert post(rig, "/hold?member=pg2") == (200, "pg2 is not the writer: nothing to hold")
     assert served_by(connect(rig), 0.5) == "pg1"
@@ -107,6 +133,12 @@ def test_a_token_is_asked_for_where_there_is_one(make_rig):
     assert post(rig, "/hold?member=pg1", {"Authorization": "Bearer s3cre"})[0] == 401
     assert post(rig, "/hold?member=pg1", {"Authorization": "Bearer s3cret"}) == (200, "held")
     assert "s3cret" not in rig.log()
+    with open(token, "w", encoding="utf-8") as file:
+        file.write("an0ther\r\n")
+    rig.pointsman.process.send_signal(signal.SIGHUP)
+    wait_until(lambda: rig.log_lines("configuration reloaded"), 5, "it is taken")
+    assert post(rig, "/nudge", {"Authorization": "Bearer s3cret"})[0] == 401
+    assert post(rig, "/nudge", {"Authorization": "Bearer an0ther"})[0] == 200
 
 
 def test_without_hold_lua_the_hook_is_told_so(make_rig):

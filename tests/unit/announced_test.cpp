@@ -36,7 +36,11 @@ struct World {
     return reason;
   }
   void announce(const std::string& id, const std::string& from = "pg1") { seen.switchover = Handover{id, from, now}; }
-  void stop(const std::string& member) { seen.stop = StopNotice{seen.stop ? seen.stop->number + 1 : 1, member, now}; }
+  void stop(const std::string& member) {
+    std::uint64_t number = 1;
+    for (const auto& stop : seen.stops) number = std::max(number, stop.number + 1);
+    seen.stops.push_back({number, member, now});
+  }
 };
 
 Answer stopping() {
@@ -146,6 +150,64 @@ TEST_CASE("a hook after a long CHECKPOINT is believed though the switchover's ow
   CHECK(w.after(5s) == HoldReason::none);
   w.stop("pg1");
   CHECK(w.hold() == HoldReason::stop);
+}
+
+TEST_CASE("a holder that hangs after the announcement is waited for, though its request has not failed yet") {
+  World w;
+  w.hold();
+  w.stop("pg1");
+  CHECK(w.hold() == HoldReason::stop);
+  for (int i = 0; i < 74; ++i) {  // the last answer is the one before the stop, until the request times out
+    w.now += 20ms;
+    CHECK(w.hold() == HoldReason::stop);
+  }
+  falls_silent(w.seen, 0, w.now - 1480ms);
+  for (int i = 0; i < 50; ++i) {
+    w.now += 20ms;
+    CHECK(w.hold() == HoldReason::stop);
+  }
+  w.now += 20ms;
+  w.all_well(1);
+  CHECK(w.hold() == HoldReason::none);
+}
+
+TEST_CASE("a holder that was silent before the announcement is held for pre_hold only") {
+  World w;
+  w.hold();
+  falls_silent(w.seen, 0, w.now);
+  w.now += 5s;
+  says(w.seen, 1, replica(), w.now);
+  says(w.seen, 2, replica(), w.now);
+  CHECK(w.hold() == HoldReason::none);
+  w.announce("7");
+  CHECK(w.hold() == HoldReason::switchover);
+  w.now += 980ms;
+  CHECK(w.hold() == HoldReason::switchover);
+  w.now += 40ms;
+  CHECK(w.hold() == HoldReason::none);
+}
+
+TEST_CASE("a hook that announces one stop after another that does not come is believed three times in a row") {
+  World w;
+  w.hold();
+  Duration held{};
+  for (int i = 0; i < 1500; ++i) {
+    if (i % 10 == 0) w.stop("pg1");
+    if (w.after(20ms) != HoldReason::none) held += 20ms;
+  }
+  CHECK(held >= 2900ms);
+  CHECK(held <= 3500ms);
+}
+
+TEST_CASE("a switchover that is announced before the writer is known holds as soon as it is") {
+  World w;
+  w.seen = three();
+  for (auto& member : w.seen.members) member.name.clear();
+  w.announce("7");
+  CHECK(w.hold() == HoldReason::none);
+  for (std::size_t i = 0; i < 3; ++i) w.seen.members[i].name = "pg" + std::to_string(i + 1);
+  w.all_well(0);
+  CHECK(w.hold() == HoldReason::switchover);
 }
 
 TEST_CASE("with pre_hold 0 announcements hold nobody") {

@@ -55,8 +55,8 @@ TEST_CASE("what is no answer of hold.lua's is refused") {
 TEST_CASE("a hold is asked for where it is wanted, and again before it is over") {
   CHECK(diff({wish(HoldWish::hold)}, running_with(Holds{}), {}).holds ==
         std::vector<Lease>{{"pg_primary", milliseconds(1000)}});
-  CHECK(diff({wish(HoldWish::hold)}, running_with(left(500)), {}).holds.size() == 1);
-  CHECK(diff({wish(HoldWish::hold)}, running_with(left(501)), {}).nothing_to_send());
+  CHECK(diff({wish(HoldWish::hold)}, running_with(left(800)), {}).holds.size() == 1);
+  CHECK(diff({wish(HoldWish::hold)}, running_with(left(801)), {}).nothing_to_send());
 }
 
 TEST_CASE("a hold of ours is ended, and one that nobody wishes away is somebody else's") {
