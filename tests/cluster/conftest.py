@@ -11,22 +11,7 @@ from cluster import Cluster  # noqa: E402
 from haproxy import Haproxy  # noqa: E402
 from pointsman import Pointsman, binary  # noqa: E402
 from processes import wait_until  # noqa: E402
-
-MEASURED = []
-
-
-@pytest.fixture
-def measured(request):
-    """measured(text): a line for the summary, beside the test's name."""
-    return lambda text: MEASURED.append(f"{request.node.name}: {text}")
-
-
-def pytest_terminal_summary(terminalreporter):
-    if MEASURED:
-        terminalreporter.section("measured")
-        for line in MEASURED:
-            terminalreporter.line(line)
-
+from measured import measured, pytest_terminal_summary  # noqa: E402, F401
 
 @pytest.fixture(scope="module")
 def cluster():

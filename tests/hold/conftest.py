@@ -11,9 +11,9 @@ sys.path.insert(1, f"{HERE}/../cluster")
 
 import pytest  # noqa: E402
 
+from measured import measured, pytest_terminal_summary  # noqa: E402, F401
 from rig import Rig  # noqa: E402
 
-MEASURED = []
 ROOTS = os.path.abspath(f"{HERE}/../../build/roots")
 
 
@@ -33,19 +33,6 @@ def pytest_generate_tests(metafunc):
     if "version" in metafunc.fixturenames:
         there = versions()
         metafunc.parametrize("version", there.values(), ids=there.keys(), scope="session")
-
-
-@pytest.fixture
-def measured(request):
-    """measured(text): a line for the summary, beside the test's name."""
-    return lambda text: MEASURED.append(f"{request.node.name}: {text}")
-
-
-def pytest_terminal_summary(terminalreporter):
-    if MEASURED:
-        terminalreporter.section("measured")
-        for line in MEASURED:
-            terminalreporter.line(line)
 
 
 @pytest.fixture

@@ -11,22 +11,7 @@ import pytest  # noqa: E402
 from fake_patroni import FakeCluster  # noqa: E402
 from pointsman import binary  # noqa: E402
 from rig import Rig  # noqa: E402
-
-MEASURED = []
-
-
-@pytest.fixture
-def measured(request):
-    """measured(text): a line for the summary, beside the test's name."""
-    return lambda text: MEASURED.append(f"{request.node.name}: {text}")
-
-
-def pytest_terminal_summary(terminalreporter):
-    if MEASURED:
-        terminalreporter.section("measured")
-        for line in MEASURED:
-            terminalreporter.line(line)
-
+from measured import measured, pytest_terminal_summary  # noqa: E402, F401
 
 @pytest.fixture
 def cluster():

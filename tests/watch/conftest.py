@@ -10,22 +10,7 @@ import pytest  # noqa: E402
 
 from etcd import Etcd, Printer  # noqa: E402
 from processes import end_everything, new_folder, wait_until  # noqa: E402
-
-MEASURED = []
-
-
-@pytest.fixture
-def measured(request):
-    """measured(text): a line for the summary, beside the test's name."""
-    return lambda text: MEASURED.append(f"{request.node.name}: {text}")
-
-
-def pytest_terminal_summary(terminalreporter):
-    if MEASURED:
-        terminalreporter.section("measured")
-        for line in MEASURED:
-            terminalreporter.line(line)
-
+from measured import measured, pytest_terminal_summary  # noqa: E402, F401
 
 @pytest.fixture
 def folder():
