@@ -202,12 +202,17 @@ Decided decide(const Config& config, const Snapshot& seen, const haproxy::Runnin
     return (!server->in_maint() && !server->in_drain()) || (new_worker && (server->admin_state & kAdminByFile) != 0);
   });
 
+  const auto begins_to_pass = [&](const Decision& decision) {
+    const auto memory = decided.memories.checks.find({decision.backend, decision.server});
+    return memory != decided.memories.checks.end() && memory->second.passes_wrongly_since == now;
+  };
   for (std::size_t c = 0; c < config.clusters.size(); ++c) {
     Judgement judgement = judge(seen.clusters[c], decided.memories.clusters[c], config.clusters[c], now);
     decided.memories.clusters[c] = judgement.memory;
     auto& alarms = decided.alarms.emplace_back(judgement.topology.alarms);
     auto decisions =
         decide_servers(config.clusters[c], seen.clusters[c], judgement, running, now, decided.memories.checks, alarms);
+    if (std::any_of(decisions.begin(), decisions.end(), begins_to_pass)) decided.doubted.push_back(c);
     auto backends = desired(config.clusters[c], decisions);
     const HoldVerdict hold =
         judge_hold(seen.clusters[c], judgement.topology, config.clusters[c], now, decided.memories.holding[c]);

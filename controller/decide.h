@@ -34,6 +34,7 @@ struct Decided {
   std::vector<HoldVerdict> holds;     ///< per cluster: do new connections to its write backends wait? Without hold.lua: never
   std::vector<std::vector<Decision>> decisions;  ///< per cluster
   std::vector<std::vector<std::string>> alarms;  ///< per cluster: the judge's and those about servers
+  std::vector<std::size_t> doubted;  ///< clusters where a check of HAProxy's begins to pass for a member that denies
   std::vector<haproxy::Backend> desired;
   haproxy::Plan plan;
   /// What the fragment should hold; nothing while a cluster has no writer (the file then stays as it is) or an address is not

@@ -80,6 +80,7 @@ Outcome Loop::round(const Snapshot& seen) {
   Outcome outcome;
   outcome.failed = !carried.confirmed;
   outcome.changed = carried.changed;
+  outcome.doubted = decided.doubted;
   bool settled = true;
   for (const Judgement& judgement : decided.judgements) {
     settled = settled && judgement.topology.claims == 1;

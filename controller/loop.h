@@ -38,10 +38,11 @@ struct Edges {
 
 /// How a round ended, as far as exit codes go.
 struct Outcome {
-  bool failed = false;       ///< HAProxy could not be read or brought to what was decided
-  bool changed = false;      ///< commands were sent, or files written
-  bool writer_known = true;  ///< in every cluster
-  bool holding = false;      ///< some writer denies softly: a moment later it is known
+  bool failed = false;                 ///< HAProxy could not be read or brought to what was decided
+  bool changed = false;                ///< commands were sent, or files written
+  bool writer_known = true;            ///< in every cluster
+  bool holding = false;                ///< some writer denies softly: a moment later it is known
+  std::vector<std::size_t> doubted{};  ///< clusters where HAProxy's own check may know better by now: to be asked at once
 };
 
 /// One thread.

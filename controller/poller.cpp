@@ -75,6 +75,12 @@ bool claims(const Member& member) {
   return answer != nullptr && answer->code == 200 && answer->role == Role::primary && answer->state == State::running;
 }
 
+/// It has the lock, and is not yet writable.
+bool promotes(const Member& member) {
+  const auto* const answer = member.last ? member.last->answer() : nullptr;
+  return answer != nullptr && answer->code == 200 && answer->role == Role::replica;
+}
+
 bool disputed(const Cluster& cluster) {
   return std::ranges::count_if(cluster.members, claims) > 1;
 }
@@ -88,8 +94,13 @@ bool is_announced(const Cluster& cluster, Instant now) {
 
 Instant primary_due(const Cluster& cluster, const Member& member, Instant now, double jitter) {
   if (member.asked.in_flight) return kNever;
-  if (member.hurry) return std::max({rested(member.asked), member.asked.last_asked + kNudgesApart, cluster.hurry_at});
-  return next_ask(member.asked, cluster.config.poll, {now - cluster.changed_at, is_announced(cluster, now)}, jitter);
+  if (member.hurry) return std::max({rested(member.asked, true), member.asked.last_asked + kNudgesApart, cluster.hurry_at});
+  News news{now - cluster.changed_at, Announced::nothing};
+  if (is_announced(cluster, now)) {
+    const bool promotion = std::ranges::any_of(cluster.members, promotes);
+    news.announced = !promotion ? Announced::change : promotes(member) ? Announced::promotion : Announced::nothing;
+  }
+  return next_ask(member.asked, cluster.config.poll, news, jitter);
 }
 
 Instant primary_due(const Cluster& cluster, Instant now) {

@@ -16,6 +16,11 @@ Duration rest_after_hanging(int hung) {
   return std::chrono::seconds(hung == 1 ? 1 : hung == 2 ? 2 : 4);
 }
 
+/// What the age of the news makes of the pace.
+Duration slowed(Duration since_change) {
+  return std::max(since_change, Duration::zero()) / kNewsAgePerPace;
+}
+
 Duration took(const MemberReport& report) {
   return report.answered_at - report.asked_at;
 }
@@ -23,20 +28,24 @@ Duration took(const MemberReport& report) {
 }  // namespace
 
 Duration pace(const Poll& poll, News news) {
-  if (news.announced) return std::min<Duration>(kUrgent, poll.alert);
-  const Duration slowing = std::max(news.since_change, Duration::zero()) / kNewsAgePerPace;
-  return std::min<Duration>(poll.calm, std::max<Duration>(poll.alert, slowing));
+  if (news.announced == Announced::change) return std::min<Duration>(kUrgent, poll.alert);
+  if (news.announced == Announced::promotion) return std::min<Duration>(kPromotion, poll.alert);
+  return std::min<Duration>(poll.calm, std::max<Duration>(poll.alert, slowed(news.since_change)));
+}
+
+bool is_young(const Poll& poll, Duration since_change) {
+  return slowed(since_change) <= poll.alert;
 }
 
 Instant next_ask(const Asked& asked, const Poll& poll, News news, double jitter) {
   Duration gap = pace(poll, news);
   const double spread = std::clamp(jitter, 0.0, 1.0) * (gap == Duration(poll.calm) ? 0.1 : 0.5);
   gap += std::chrono::duration_cast<Duration>(gap * spread);
-  return std::max({asked.last_asked + gap, rested(asked)});
+  return std::max(asked.last_asked + gap, rested(asked, is_young(poll, news.since_change)));
 }
 
-Instant rested(const Asked& asked) {
-  return asked.last_done + std::max(asked.last_took * kRestPerAnswer, rest_after_hanging(asked.hung));
+Instant rested(const Asked& asked, bool hurried) {
+  return asked.last_done + std::max(asked.last_took * (hurried ? 1 : kRestPerAnswer), rest_after_hanging(asked.hung));
 }
 
 bool is_news(const MemberReport& before, const MemberReport& now_says) {

@@ -16,27 +16,41 @@ struct Asked {
   friend bool operator==(const Asked&, const Asked&) = default;
 };
 
-/// The pace while something is announced: a watch, a hook or an operator says that a change is under way.
+/// What a watch, a hook or an operator says is under way, as far as it concerns one member.
+enum class Announced : std::uint8_t {
+  nothing,    ///< or it is for another member to show it
+  change,     ///< anybody may show it next
+  promotion,  ///< this member has the lock, and is not yet writable
+};
+
+/// The pace while something is announced.
 inline constexpr std::chrono::milliseconds kUrgent{20};
+/// The pace for the one member that is being promoted: the others are then asked no faster than in alert.
+inline constexpr std::chrono::milliseconds kPromotion{10};
 
 /// What the pace depends on.
 struct News {
   Duration since_change{};  ///< since an answer last differed
-  bool announced = false;   ///< something is, and has not been over for long
+  Announced announced = Announced::nothing;
 };
 
-/// How long between two requests to a member: kUrgent while something is announced (`alert`, where that is less); else `alert`
-/// at first, then slower with the age of the news (a fiftieth of it), `calm` at the most.
+/// How long between two requests to a member: kUrgent or kPromotion while something is announced (`alert`, where that is less);
+/// else `alert` at first, then slower with the age of the news (a fiftieth of it), `calm` at the most.
 [[nodiscard]] Duration pace(const Poll& poll, News news);
 
-/// When this member may be asked next: the pace after the last request, no sooner than 4 times the last answer's time after it,
-/// 1, 2, then 4 s after a time-out that had a connection (closing does not free a worker that waits for PostgreSQL;
-/// Patroni 4.1.5 has five). `jitter` in [0, 1) delays requests by up to half of the pace, calm ones by a tenth: pointsmen that
-/// were woken by the same event must not come together (3.0.2 has a backlog of 5; the sixth waits for a second).
+/// While a change is this young the pace is the alert one, and a member rests for as long as its last answer took, not longer:
+/// a promotion makes every answer slow (25 to 30 ms on Patroni 3.0.2), and is over within it.
+[[nodiscard]] bool is_young(const Poll& poll, Duration since_change);
+
+/// When this member may be asked next: the pace after the last request, and once it has rested. `jitter` in [0, 1) delays
+/// requests by up to half of the pace, calm ones by a tenth: pointsmen that were woken by the same event must not come together
+/// (3.0.2 has a backlog of 5; the sixth waits for a second).
 [[nodiscard]] Instant next_ask(const Asked& asked, const Poll& poll, News news, double jitter);
 
-/// The manners alone, without the pace: how soon this member may be asked for anything at all.
-[[nodiscard]] Instant rested(const Asked& asked);
+/// The manners alone, without the pace: how soon this member may be asked for anything at all. No sooner than 4 times the last
+/// answer's time after it (once that time, where `hurried`), 1, 2, then 4 s after a time-out that had a connection (closing
+/// does not free a worker that waits for PostgreSQL; Patroni 4.1.5 has five).
+[[nodiscard]] Instant rested(const Asked& asked, bool hurried = false);
 
 /// Is `now_says` news after `before`: another code, role, state, timeline, start of PostgreSQL, identifier,
 /// `replication_state`, `pause` or `cluster_unlocked`, newly silent or back, or unusually slow (over 5 times and 100 ms more

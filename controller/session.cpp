@@ -94,7 +94,9 @@ void Session::watch() {
 
 Outcome Session::round() {
   if (const auto outcome = loop.short_round(board.version())) return *outcome;
-  return loop.round(board.snapshot());
+  auto outcome = loop.round(board.snapshot());
+  for (const std::size_t cluster : outcome.doubted) poller.nudge(cluster);
+  return outcome;
 }
 
 void Session::await_first_answers() {

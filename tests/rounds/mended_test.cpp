@@ -242,6 +242,18 @@ TEST_CASE("a server without a role check, in our maint and down, is not given ba
   CHECK(w.sent() == Words{});
 }
 
+TEST_CASE("a check of HAProxy's that begins to pass for a member that denies has the cluster asked at once, and once") {
+  World w;
+  CHECK(w.round().doubted.empty());
+  auto& replica = w.fake.server("pg_primary", "pg2");
+  replica.check = {true, 15, 3, 1, 2, 3, 8008};
+  CHECK(w.round().doubted == std::vector<std::size_t>{0});
+  CHECK(w.usable() == Words{"pg1"});
+  CHECK(w.round().doubted.empty());
+  replica.check = {true, 17, 2, 0, 2, 3, 8008};
+  CHECK(w.round().doubted.empty());
+}
+
 TEST_CASE("one-shots a minute apart find a check that passes for everybody") {
   World w;
   for (auto& server : w.fake.running.backends[0].servers) {

@@ -36,54 +36,68 @@ bool news(Change change) {
 }  // namespace
 
 TEST_CASE("the pace is alert after a change and slows down to calm") {
-  CHECK(pace(kPoll, {seconds(0), false}) == milliseconds(50));
-  CHECK(pace(kPoll, {milliseconds(2500), false}) == milliseconds(50));
-  CHECK(pace(kPoll, {seconds(5), false}) == milliseconds(100));
-  CHECK(pace(kPoll, {seconds(25), false}) == milliseconds(500));
-  CHECK(pace(kPoll, {seconds(50), false}) == milliseconds(1000));
-  CHECK(pace(kPoll, {std::chrono::hours(9), false}) == milliseconds(1000));
-  CHECK(pace(kPoll, {seconds(-1), false}) == milliseconds(50));
+  CHECK(pace(kPoll, {seconds(0), Announced::nothing}) == milliseconds(50));
+  CHECK(pace(kPoll, {milliseconds(2500), Announced::nothing}) == milliseconds(50));
+  CHECK(pace(kPoll, {seconds(5), Announced::nothing}) == milliseconds(100));
+  CHECK(pace(kPoll, {seconds(25), Announced::nothing}) == milliseconds(500));
+  CHECK(pace(kPoll, {seconds(50), Announced::nothing}) == milliseconds(1000));
+  CHECK(pace(kPoll, {std::chrono::hours(9), Announced::nothing}) == milliseconds(1000));
+  CHECK(pace(kPoll, {seconds(-1), Announced::nothing}) == milliseconds(50));
 }
 
 TEST_CASE("a member that was never asked is asked at once") {
-  CHECK(next_ask(Asked{}, kPoll, {seconds(0), false}, 0.5) < kStart);
+  CHECK(next_ask(Asked{}, kPoll, {seconds(0), Announced::nothing}, 0.5) < kStart);
 }
 
 TEST_CASE("while something is announced the pace is the highest, however old the last change") {
-  CHECK(pace(kPoll, {std::chrono::hours(9), true}) == milliseconds(20));
-  CHECK(pace({milliseconds(100), milliseconds(10), seconds(1)}, {seconds(0), true}) == milliseconds(10));
+  CHECK(pace(kPoll, {std::chrono::hours(9), Announced::change}) == milliseconds(20));
+  CHECK(pace(kPoll, {std::chrono::hours(9), Announced::promotion}) == milliseconds(10));
+  CHECK(pace({milliseconds(100), milliseconds(10), seconds(1)}, {seconds(0), Announced::change}) == milliseconds(10));
 }
 
 TEST_CASE("the pace counts from the last request") {
   const Asked asked{kStart, kStart + milliseconds(2), milliseconds(2), 0, false};
-  CHECK(next_ask(asked, kPoll, {seconds(0), false}, 0) == kStart + milliseconds(50));
-  CHECK(next_ask(asked, kPoll, {std::chrono::hours(1), false}, 0) == kStart + seconds(1));
+  CHECK(next_ask(asked, kPoll, {seconds(0), Announced::nothing}, 0) == kStart + milliseconds(50));
+  CHECK(next_ask(asked, kPoll, {std::chrono::hours(1), Announced::nothing}, 0) == kStart + seconds(1));
 }
 
 TEST_CASE("jitter delays calm requests by up to a tenth of the pace, and others by up to half of it") {
   const Asked asked{kStart, kStart, milliseconds(2), 0, false};
-  CHECK(next_ask(asked, kPoll, {std::chrono::hours(1), false}, 0.5) == kStart + milliseconds(1050));
-  CHECK(next_ask(asked, kPoll, {std::chrono::hours(1), false}, 7) == kStart + milliseconds(1100));
-  CHECK(next_ask(asked, kPoll, {seconds(5), false}, 0.5) == kStart + milliseconds(125));
-  CHECK(next_ask(asked, kPoll, {seconds(0), true}, 1) == kStart + milliseconds(30));
+  CHECK(next_ask(asked, kPoll, {std::chrono::hours(1), Announced::nothing}, 0.5) == kStart + milliseconds(1050));
+  CHECK(next_ask(asked, kPoll, {std::chrono::hours(1), Announced::nothing}, 7) == kStart + milliseconds(1100));
+  CHECK(next_ask(asked, kPoll, {seconds(5), Announced::nothing}, 0.5) == kStart + milliseconds(125));
+  CHECK(next_ask(asked, kPoll, {seconds(0), Announced::change}, 1) == kStart + milliseconds(30));
 }
 
 TEST_CASE("a slow member rests for four times its last answer") {
   const Asked asked{kStart, kStart + milliseconds(300), milliseconds(300), 0, false};
-  CHECK(next_ask(asked, kPoll, {seconds(0), false}, 0) == kStart + milliseconds(1500));
+  CHECK(next_ask(asked, kPoll, {seconds(3), Announced::nothing}, 0) == kStart + milliseconds(1500));
+  CHECK(next_ask(asked, kPoll, {seconds(3), Announced::change}, 0) == kStart + milliseconds(1500));
   CHECK(rested(asked) == kStart + milliseconds(1500));
+}
+
+TEST_CASE("while a change is young a slow member rests for as long as its last answer took") {
+  const Asked asked{kStart, kStart + milliseconds(300), milliseconds(300), 0, false};
+  CHECK(next_ask(asked, kPoll, {milliseconds(2500), Announced::nothing}, 0) == kStart + milliseconds(600));
+  CHECK(next_ask(asked, kPoll, {milliseconds(2600), Announced::nothing}, 0) == kStart + milliseconds(1500));
+  CHECK(rested(asked, true) == kStart + milliseconds(600));
+}
+
+TEST_CASE("a member that hangs rests for its second while a change is young, too") {
+  const Asked asked{kStart, kStart + milliseconds(1500), {}, 1, false};
+  CHECK(rested(asked, true) == asked.last_done + seconds(1));
 }
 
 TEST_CASE("a member that hangs rests for 1, 2, then 4 seconds") {
   Asked asked{kStart, kStart + milliseconds(1500), {}, 1, false};
   const Instant done = asked.last_done;
-  CHECK(next_ask(asked, kPoll, {seconds(0), false}, 0) == done + seconds(1));
+  CHECK(next_ask(asked, kPoll, {seconds(0), Announced::nothing}, 0) == done + seconds(1));
   asked.hung = 2;
-  CHECK(next_ask(asked, kPoll, {seconds(0), false}, 0) == done + seconds(2));
+  CHECK(next_ask(asked, kPoll, {seconds(0), Announced::nothing}, 0) == done + seconds(2));
   asked.hung = 3;
-  CHECK(next_ask(asked, kPoll, {seconds(0), false}, 0) == done + seconds(4));
+  CHECK(next_ask(asked, kPoll, {seconds(0), Announced::nothing}, 0) == done + seconds(4));
   asked.hung = 1000;
-  CHECK(next_ask(asked, kPoll, {seconds(0), false}, 0) == done + seconds(4));
+  CHECK(next_ask(asked, kPoll, {seconds(0), Announced::nothing}, 0) == done + seconds(4));
 }
 
 TEST_CASE("the same answer is no news") {
