@@ -4,6 +4,7 @@
 import argparse
 import contextlib
 import datetime
+import itertools
 import json
 import os
 import re
@@ -30,7 +31,10 @@ LONG_TIMEOUT = 60.0
 HEAL = 240.0   # seconds for the cluster to be whole again
 SETTLE = 30.0  # seconds for every client to be good again, after the new primary is writable
 DEFAULT_EVENTS = "switchover:10,stop:5,kill:5,crash:5,partition:5"
-QUICK = {"events": "switchover:1,kill:1", "ttl": 20, "loop_wait": 5, "retry_timeout": 5}
+# Where milliseconds are told apart, a door must not pay for another one's crowd: 25 clients that wait in one and go on together
+# start 25 backends of PostgreSQL, and on two cores every new connection takes 150 ms then, by whatever door.
+APART = ("switchover",)
+QUICK = {"events": "switchover:1,kill:1", "apart": (), "ttl": 20, "loop_wait": 5, "retry_timeout": 5}
 
 
 def say(text):
@@ -105,7 +109,7 @@ def measure(run, cluster, doors, event):
         found[door.kind.name].not_calm = [names[name] for name in not_calm if name in names]
     run.costs.append({"event": event, "busy_calm": busy_calm, "own_calm": own_calm, **crowd.costs()})
     run.results[event].append((truth, found))
-    if run.picture is None or run.picture[0] != event and event == run.options.svg_event:
+    if len(doors) == len(run.kinds) and (run.picture is None or run.picture[0] != event and event == run.options.svg_event):
         run.picture = (event, crowd.records(), truth)
 
 
@@ -113,12 +117,21 @@ def brief(found):
     return ", ".join(f"{name} {'never' if one.first_good is None else f'{one.first_good:.0f}'}" for name, one in found.items())
 
 
+def groups_of(doors, event, apart):
+    """Who has clients at a time: all doors, or each with libpq beside it, as what all are held against."""
+    libpq = [door for door in doors if not door.kind.haproxy]
+    others = [door for door in doors if door.kind.haproxy]
+    if event not in apart or len(others) < 2:
+        return [doors]
+    return [[*libpq, door] for door in others]
+
+
 def perform(run):
     options = run.options
     say("starting etcd and three Patroni members with PostgreSQL ...")
     roles = [role(kind, letter) for kind in KINDS for letter in CLIENTS]
     with Cluster(ttl=options.ttl, loop_wait=options.loop_wait, retry_timeout=options.retry_timeout, namespaces=run.namespaces,
-                 roles=roles, parameters={"max_connections": 1200}) as cluster, contextlib.ExitStack() as stack:
+                 roles=roles, parameters={"max_connections": 1200}) as cluster:
         doors = []
         for kind in options.kinds:
             door = Door(kind, cluster)
@@ -126,18 +139,20 @@ def perform(run):
                 run.left_out.append((kind.title, missing))
                 say(f"  left out: {kind.title}: {missing}")
             else:
-                doors.append(stack.enter_context(door))
+                doors.append(door)
         run.kinds = [door.kind for door in doors]
         if not doors:
             raise HarnessError("no door is left")
         for event, times in run.events:
-            for turn in range(1, times + 1):
+            groups = groups_of(doors, event, options.apart)
+            for turn, group in itertools.product(range(1, times + 1), groups):
                 say(f"{event} {turn} of {times} ...")
                 begin = time.monotonic()
-                measure(run, cluster, doors, event)
-                truth, found = run.results[event][-1]
-                say(f"  away {truth.away * 1000:.0f} ms, first good write after, ms: {brief(found)}")
-                cluster.revive(HEAL)
+                with contextlib.ExitStack() as stack:
+                    measure(run, cluster, [stack.enter_context(door) for door in group], event)
+                    truth, found = run.results[event][-1]
+                    say(f"  away {truth.away * 1000:.0f} ms, first good write after, ms: {brief(found)}")
+                    cluster.revive(HEAL)
                 say(f"  healed; {time.monotonic() - begin:.0f} s")
 
 
@@ -162,21 +177,30 @@ def milliseconds(text):
     return values
 
 
+def event_names(text):
+    names = () if text == "-" else tuple(text.split(","))
+    if unknown := set(names) - set(EVENTS):
+        raise argparse.ArgumentTypeError(f"there is no event {', '.join(sorted(unknown))}")
+    return names
+
+
 def parse_options():
     parser = argparse.ArgumentParser(prog="failover", description=__doc__)
     parser.add_argument("--events", default=None, help=f"what, and how often: {DEFAULT_EVENTS}")
     parser.add_argument("--doors", default=",".join(kind.name for kind in KINDS), help="which: %(default)s")
+    parser.add_argument("--apart", type=event_names, default=None, metavar="EVENTS",
+                        help=f"in these only one door has clients at a time, with libpq beside it: {','.join(APART)}; none: -")
     parser.add_argument("--ttl", type=int, default=None, help="Patroni's, in seconds: 30")
     parser.add_argument("--loop-wait", type=int, default=None, help="Patroni's, in seconds: 10")
     parser.add_argument("--retry-timeout", type=int, default=None, help="Patroni's, in seconds: 10")
     parser.add_argument("--every", type=milliseconds, default=[0.1, 0.2, 0.02], metavar="A,B,C",
                         help="ms from one attempt of each client to the next: 100,200,20, which two cores bear")
     parser.add_argument("--json", metavar="FILE", help="everything that was measured")
-    parser.add_argument("--svg", metavar="FILE", help="a picture of the first event")
+    parser.add_argument("--svg", metavar="FILE", help="a picture of the first event in which all doors have clients at once")
     parser.add_argument("--svg-event", metavar="EVENT", choices=EVENTS, help="a picture of the first of these instead")
     parser.add_argument("--quick", action="store_true", help="one switchover and one kill with a small ttl")
     options = parser.parse_args()
-    defaults = {"events": DEFAULT_EVENTS, "ttl": 30, "loop_wait": 10, "retry_timeout": 10, **(QUICK if options.quick else {})}
+    defaults = {"events": DEFAULT_EVENTS, "apart": APART, "ttl": 30, "loop_wait": 10, "retry_timeout": 10, **(QUICK if options.quick else {})}
     for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)

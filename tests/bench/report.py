@@ -43,15 +43,21 @@ def row(figures):
             str(sum(one.wrong_writes for one in figures)), str(wrong), str(sum(one.gone for one in figures))]
 
 
+def in_turns(results, kinds):
+    """Had one door clients at a time, with libpq beside it?"""
+    return any(len(figures) < len(kinds) for _, figures in results)
+
+
 def event_table(event, results, kinds):
     """results: [(Truth, {door: Figures}), ...] of one event."""
     away = middle([truth.away * 1000 for truth, _ in results])
-    lines = ["", f"{event} x {len(results)}: {EVENTS[event][1]}; PostgreSQL itself away for {number(away[0])} ms (median), "
+    turns = ", one door at a time beside libpq" if in_turns(results, kinds) else ""
+    lines = ["", f"{event} x {len(results)}{turns}: {EVENTS[event][1]}; PostgreSQL itself away for {number(away[0])} ms (median), "
                  f"{number(away[1])} ms (max)", ""]
     width = max(len(kind.title) for kind in kinds)
     lines += [upper_head(width), "door".ljust(width) + "".join("  " + name.rjust(size) for _, name, size in COLUMNS)]
     for kind in kinds:
-        cells = row([figures[kind.name] for _, figures in results])
+        cells = row([figures[kind.name] for _, figures in results if kind.name in figures])
         lines.append(kind.title.ljust(width) + "".join("  " + cell.rjust(size) for cell, (_, _, size) in zip(cells, COLUMNS)))
     return lines
 
@@ -85,7 +91,8 @@ def costs_lines(run):
                      "bounds; try larger numbers for --every, or fewer doors")
     new = []
     for kind in run.kinds:
-        median, _ = middle([figures[kind.name].calm_ms for results in run.results.values() for _, figures in results])
+        median, _ = middle([figures[kind.name].calm_ms for results in run.results.values() for _, figures in results
+                            if kind.name in figures])
         new.append(f"{kind.name} {'?' if median is None else f'{median:.1f}'}")
     return [*lines, f"a write over a new connection took in calm, ms (median): {', '.join(new)}"]
 
@@ -107,7 +114,7 @@ def text(run):
     for event, results in run.results.items():
         for truth_number, (_, figures) in enumerate(results, 1):
             for kind in run.kinds:
-                if figures[kind.name].not_calm:
+                if kind.name in figures and figures[kind.name].not_calm:
                     lines.append(f"not good again by the end of {event} {truth_number}: {kind.title}: client "
                                  f"{', '.join(figures[kind.name].not_calm)}")
     return "\n".join(lines)
@@ -132,8 +139,8 @@ def problems(run):
     for event, results in run.results.items():
         for truth_number, (_, figures) in enumerate(results, 1):
             for kind in run.kinds:
-                one = figures[kind.name]
-                if kind.is_pointsman and (one.wrong or one.disagreeing):
+                one = figures.get(kind.name)
+                if one and kind.is_pointsman and (one.wrong or one.disagreeing):
                     found.append(f"{event} {truth_number}, {kind.title}: {one.wrong_writes} writes and {one.wrong_connections} connections "
                                  f"on a server that was not the writer, {one.wrong_logged} in PostgreSQL's logs, "
                                  f"{one.disagreeing} rows that are not what the client was told")
