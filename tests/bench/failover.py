@@ -3,6 +3,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import datetime
 import itertools
 import json
@@ -69,7 +70,7 @@ class Run:
         self.facts = facts(options, self.namespaces)
         every = options.every
         self.kinds_of_client = {"a": ClientKind(False, every[0], 2.0), "b": ClientKind(False, every[1], 30.0),
-                                "c": ClientKind(True, every[2], 2.0)}
+                                "c": ClientKind(True, every[2], 30.0)}
         self.long, self.long_timeout = LONG, LONG_TIMEOUT
         self.kinds, self.left_out = [], []
         self.results = {name: [] for name, _ in self.events}
@@ -77,8 +78,10 @@ class Run:
         self.picture = None
 
     def clients_for(self, event):
-        patient = ClientKind(False, self.kinds_of_client["b"].every, LONG_TIMEOUT) if event in LONG else self.kinds_of_client["b"]
-        return {**self.kinds_of_client, "b": patient}
+        if event not in LONG:
+            return self.kinds_of_client
+        return {letter: dataclasses.replace(kind, timeout=LONG_TIMEOUT) if kind.timeout > 2 else kind
+                for letter, kind in self.kinds_of_client.items()}
 
 
 def wait_truth(crowd, begun, timeout):

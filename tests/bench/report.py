@@ -15,7 +15,7 @@ first good write  ms from the moment the new primary was first seen to take a wr
 gap               ms, the longest time without a good write, PostgreSQL's own absence included
 (a)               a new connection every {a_ms:g} ms, connect_timeout {a_timeout:g} s, one row, close
 (b)               a new connection every {b_ms:g} ms, connect_timeout {b_timeout:g} s ({long_timeout:g} s in {long}), one row, close
-(c)               one connection that is kept, a row every {c_ms:g} ms, a new connection after an error
+(c)               one connection that is kept, a row every {c_ms:g} ms, a new connection after an error, as patient as (b)
 failed, errors    clients, or writes and reconnections of (c): the mean of an event
 wrong writes      rows committed on a server that was not the writer: of all events together
 wrong conns       connections that led to a server that was not the writer, by the client's word or PostgreSQL's logs, whichever saw

@@ -43,8 +43,11 @@ PACE["hold"] = PACE["documented"]
 # New connections wait for a writer; a server that refuses, with retries, is the net below.
 HOLD = """    tcp-request inspect-delay 60s
     tcp-request content lua.hold
+    timeout connect 1s
+    timeout queue 60s
     option redispatch 1
-    retries 30
+    retries 60
+    option abortonclose
     server hold 127.0.0.1:1 backup
 """
 HOLD_LUA = os.path.abspath(f"{os.path.dirname(os.path.abspath(__file__))}/../../haproxy/hold.lua")
