@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "controller/judge.h"
+#include "controller/claim.h"
 
 namespace controller {
 namespace {

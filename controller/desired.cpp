@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "controller/claim.h"
+
 namespace controller {
 namespace {
 

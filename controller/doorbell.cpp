@@ -10,8 +10,8 @@ namespace {
 
 constexpr int kMostPerSecond = 50;
 
-tl::unexpected<haproxy::Error> unknown(const std::string& what, const std::string& name) {
-  return haproxy::fail("find", what, "there is no " + what + " " + printable(name, 100));
+tl::unexpected<Doorbell::Refused> refuse(Doorbell::Refusal why, std::string line) {
+  return tl::unexpected(Doorbell::Refused{why, std::move(line)});
 }
 
 }  // namespace
@@ -30,9 +30,9 @@ bool Doorbell::Rate::exceeded() {
   return ++count > kMostPerSecond;
 }
 
-haproxy::Result<void> Doorbell::nudge(const std::string& scope) {
+Doorbell::OrRefused<void> Doorbell::nudge(const std::string& scope) {
   const std::lock_guard lock(mutex_);
-  if (session_ == nullptr || nudges_.exceeded()) return haproxy::fail("ask", "the members", "too many requests");
+  if (session_ == nullptr || nudges_.exceeded()) return refuse(Refusal::too_many, "too many requests");
   bool found = false;
   const auto& clusters = session_->config.clusters;
   for (std::size_t c = 0; c < clusters.size(); ++c) {
@@ -40,25 +40,29 @@ haproxy::Result<void> Doorbell::nudge(const std::string& scope) {
     session_->poller.nudge(c);
     found = true;
   }
-  if (!found) return unknown("scope", scope);
+  if (!found) return refuse(Refusal::unknown, "there is no scope " + printable(scope, 100));
   return {};
 }
 
-haproxy::Result<Doorbell::Noted> Doorbell::announce_stop(const std::string& scope, const std::string& member) {
+Doorbell::OrRefused<Doorbell::Noted> Doorbell::announce_stop(const std::string& scope, const std::string& member) {
   const std::lock_guard lock(mutex_);
-  if (session_ == nullptr || stops_.exceeded()) return haproxy::fail("hold", "new connections", "too many requests");
+  if (session_ == nullptr || stops_.exceeded()) return refuse(Refusal::too_many, "too many requests");
   const Snapshot seen = session_->board.snapshot();
   std::optional<std::size_t> found;
+  bool all_names_known = true;
   for (std::size_t c = 0; c < seen.clusters.size(); ++c) {
-    const auto& cluster = seen.clusters[c];
-    if (!scope.empty() && cluster.scope != scope) continue;
-    if (std::none_of(cluster.members.begin(), cluster.members.end(), [&](const Sighting& m) { return m.name == member; })) {
-      continue;
-    }
-    if (found) return haproxy::fail("find", "member", "more than one cluster has a member of that name", "add &scope=");
+    const auto& members = seen.clusters[c].members;
+    if (!scope.empty() && seen.clusters[c].scope != scope) continue;
+    const auto is_named = [&](const std::string& name) {
+      return std::any_of(members.begin(), members.end(), [&](const Sighting& m) { return m.name == name; });
+    };
+    all_names_known = all_names_known && !is_named("");
+    if (!is_named(member)) continue;
+    if (found) return refuse(Refusal::ambiguous, "more than one cluster has a member of that name: add &scope=");
     found = c;
   }
-  if (!found) return unknown("member", member);
+  if (!found && !all_names_known) return refuse(Refusal::not_known_yet, "the members' names are not known yet");
+  if (!found) return refuse(Refusal::unknown, "there is no member " + printable(member, 100));
   const std::uint64_t version = session_->board.put_stop(*found, member, haproxy::BootClock::now());
   session_->poller.nudge(*found);
   return Noted{version, seen.clusters[*found].scope};

@@ -32,7 +32,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t kThreads = 2;
+constexpr std::size_t kThreads = 2 + Doorbell::kMostWaiting;
 constexpr std::size_t kMostWaiting = 16;
 constexpr std::size_t kRequestsPerConnection = 5;
 constexpr milliseconds kAcceptPause{100};  ///< when there are no descriptors left
@@ -70,7 +70,7 @@ struct Door {
   Doorbell* bell = nullptr;
 };
 
-void answer_post(const httplib::Request& request, httplib::Response& response, const Latest& latest, const Door& door) {
+void answer_post(const httplib::Request& request, httplib::Response& response, const Door& door) {
   if (request.method != "POST") {
     response.set_header("Allow", "POST");
     return answer_text(response, 405, "only POST is answered here");
@@ -80,15 +80,16 @@ void answer_post(const httplib::Request& request, httplib::Response& response, c
     return answer_text(response, refused->status, refused->line);
   }
   const std::string scope = request.get_param_value("scope");
-  const Reply reply = request.path == "/hold" ? ring_hold(*door.bell, latest, scope, request.get_param_value("member"))
-                                              : ring_nudge(*door.bell, scope);
+  const Reply reply =
+      request.path == "/hold" ? ring_hold(*door.bell, scope, request.get_param_value("member")) : ring_nudge(*door.bell, scope);
+  if (reply.retry) response.set_header("Retry-After", "1");
   answer_text(response, reply.status, reply.line);
 }
 
 void answer(const httplib::Request& request, httplib::Response& response, const Latest& latest, const Door& door) {
   response.set_header("Cache-Control", "no-store");
   const std::string& path = request.path;
-  if (door.bell != nullptr && (path == "/nudge" || path == "/hold")) return answer_post(request, response, latest, door);
+  if (door.bell != nullptr && (path == "/nudge" || path == "/hold")) return answer_post(request, response, door);
   if (path != "/metrics" && path != "/healthz" && path != "/readyz" && path != "/status.json") {
     return answer_text(response, 404, "there are /metrics, /healthz, /readyz and /status.json");
   }

@@ -21,13 +21,15 @@ inline constexpr std::chrono::milliseconds kHoldAnswer{1000};
 /// How long the loop may be silent before /healthz answers 503 ("the loop is stuck").
 inline constexpr std::chrono::seconds kStuckAfter{5};
 
-/// cpp-httplib with bounds of our own, so that a slow or huge client cannot starve anything: 2 threads, a queue of at most 16
-/// connections (more are closed at once), 1 s to read and to write, a request of at most 8 kB, no keep-alive beyond 5 requests
-/// and 1 s. Answers to GET and HEAD: 200, 404, 405; /healthz and /readyz 200 or 503 with one line of text saying why; /readyz
-/// takes `scope` (an unknown one is 404) and `writer=1`. POST /nudge and POST /hold?member=NAME (both with `scope`) need the
-/// token (`Authorization: Bearer TOKEN`) where there is one, and are refused (403) without one beyond loopback. /hold is for
+/// cpp-httplib with bounds of our own, so that a slow or huge client cannot starve anything: 6 threads, of which at most 4 wait
+/// for what comes of a /hold (one more is answered 503 at once, and announced all the same), a queue of at most 16 connections
+/// (more are closed at once), 1 s to read and to write, a request of at most 8 kB, no keep-alive beyond 5 requests and 1 s.
+/// Answers to GET and HEAD: 200, 404, 405; /healthz and /readyz 200 or 503 with one line of text saying why; /readyz takes
+/// `scope` (an unknown one is 404) and `writer=1`. POST /nudge and POST /hold?member=NAME (both with `scope`) need the token
+/// (`Authorization: Bearer TOKEN`) where there is one, and are refused (403) without one beyond loopback. /hold is for
 /// Patroni's `before_stop` hook: it answers once new connections wait (200), or that there is nothing to hold since another is
-/// the writer (200), or why they do not wait (503), within kHoldAnswer. More than 50 a second are refused (429).
+/// the writer (200), or why they do not wait (503), within kHoldAnswer; a name that may become known is 503 with Retry-After,
+/// one that is known to be none 404. More than 50 a second are refused (429).
 class Listener {
  public:
   /// Binds and starts. An address in use is an Error that names it.

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "controller/claim.h"
+
 namespace controller {
 namespace {
 

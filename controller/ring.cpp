@@ -2,16 +2,23 @@
 
 #include <algorithm>
 #include <fstream>
-#include <thread>
 
 #include <fmt/core.h>
 
 namespace controller {
 namespace {
 
-Reply refused(const haproxy::Error& error) {
-  if (error.detail == "too many requests") return {429, error.detail};
-  return {404, error.hint.empty() ? error.detail : error.detail + ": " + error.hint};
+Reply refused(const Doorbell::Refused& refused) {
+  switch (refused.why) {
+    case Doorbell::Refusal::too_many:
+      return {429, refused.line, true};
+    case Doorbell::Refusal::not_known_yet:
+      return {503, refused.line, true};
+    case Doorbell::Refusal::unknown:
+    case Doorbell::Refusal::ambiguous:
+      break;
+  }
+  return {404, refused.line};
 }
 
 /// Does the newest round say what came of it? Nothing: it has not taken it up yet.
@@ -34,18 +41,20 @@ std::optional<Reply> outcome(const Published& published, const Doorbell::Noted& 
 
 }  // namespace
 
-Reply ring_hold(Doorbell& doorbell, const Latest& latest, const std::string& scope, const std::string& member) {
+Reply ring_hold(Doorbell& doorbell, const std::string& scope, const std::string& member) {
   if (member.empty()) return {400, "say who is about to stop: /hold?member=NAME"};
   const auto noted = doorbell.announce_stop(scope, member);
   if (!noted) return refused(noted.error());
+  const Doorbell::Waiting waiting(doorbell);
+  if (!waiting.may()) return {503, "announced; what comes of it is not known, since too many wait to hear that already"};
   const Instant until = haproxy::BootClock::now() + kHoldAnswer;
-  while (haproxy::BootClock::now() < until) {
-    const auto published = latest();
+  Bulletin::Posted published = doorbell.bulletin().read();
+  do {
     if (published) {
       if (auto reply = outcome(*published, *noted, member)) return *reply;
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
+    published = doorbell.bulletin().read_after(published, until);
+  } while (haproxy::BootClock::now() < until);
   return {503, fmt::format("not held within {} ms", kHoldAnswer.count())};
 }
 

@@ -10,10 +10,11 @@ namespace controller {
 struct Reply {
   int status = 200;
   std::string line;
+  bool retry = false;  ///< a second later it may be another
 };
 
-/// Waits for up to kHoldAnswer until the loop has taken the announcement up.
-[[nodiscard]] Reply ring_hold(Doorbell& doorbell, const Latest& latest, const std::string& scope, const std::string& member);
+/// Waits for up to kHoldAnswer until the loop has taken the announcement up; not at all where too many wait already.
+[[nodiscard]] Reply ring_hold(Doorbell& doorbell, const std::string& scope, const std::string& member);
 [[nodiscard]] Reply ring_nudge(Doorbell& doorbell, const std::string& scope);
 
 /// The token that POST must show.

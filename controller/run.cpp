@@ -161,7 +161,7 @@ class Daemon {
   std::filesystem::path file_;
   Lock lock_;
   Bulletin bulletin_;
-  Doorbell doorbell_;
+  Doorbell doorbell_{bulletin_};
   std::unique_ptr<Session> session_;
   std::unique_ptr<Listener> listener_;
   bool ready_ = false;

@@ -4,6 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <concepts>
+#include <map>
+#include <type_traits>
+#include <utility>
 
 #include "controller/json.h"
 #include "controller/parse_patroni.h"
@@ -77,150 +81,201 @@ ShownCluster shown_cluster(const PublishedCluster& published, Instant now) {
   return cluster;
 }
 
-void write(JsonText& json, const char* key, const std::string& value) {
-  json.key(key).text(value);
-}
-void write(JsonText& json, const char* key, bool value) {
-  json.key(key).boolean(value);
-}
-void write(JsonText& json, const char* key, std::uint64_t value) {
-  json.key(key).number(value);
-}
-void write(JsonText& json, const char* key, std::int64_t value) {
-  json.key(key).number(value);
-}
-void write(JsonText& json, const char* key, double value) {
-  json.key(key).number(value);
-}
-template <class T>
-void write(JsonText& json, const char* key, const std::optional<T>& value) {
-  if (value)
-    write(json, key, *value);
-  else
-    json.key(key).null();
-}
-void write(JsonText& json, const char* key, const ShownVerdict& verdict) {
-  json.key(key).begin_object();
-  write(json, "place", verdict.place);
-  write(json, "reason", verdict.reason);
-  write(json, "evidence", verdict.evidence);
-  json.end_object();
-}
-void write(JsonText& json, const char* key, const std::map<std::string, std::uint64_t>& counts) {
-  json.key(key).begin_object();
-  for (const auto& [name, count] : counts) json.key(printable(name)).number(count);
-  json.end_object();
+// What the JSON has of each value, once for writing and for reading: the keys, in their order.
+
+template <class T, class Shown>
+concept IsA = std::same_as<std::remove_const_t<T>, Shown>;
+
+template <class Json, IsA<ShownVerdict> Verdict>
+void fields(Json& json, Verdict& verdict) {
+  json.field("place", verdict.place);
+  json.field("reason", verdict.reason);
+  json.field("evidence", verdict.evidence);
 }
 
-void write_member(JsonText& json, const ShownMember& member) {
-  json.begin_object();
-  write(json, "name", member.name);
-  write(json, "url", member.url);
-  write(json, "postgres", member.postgres);
-  write(json, "role", member.role);
-  write(json, "state", member.state);
-  write(json, "timeline", member.timeline);
-  write(json, "lag_bytes", member.lag_bytes);
-  write(json, "answered_ago", member.answered_ago);
-  write(json, "silent_for", member.silent_for);
-  write(json, "silent_why", member.silent_why);
-  write(json, "write", member.write);
-  write(json, "read", member.read);
-  json.end_object();
+template <class Json, IsA<ShownMember> Member>
+void fields(Json& json, Member& member) {
+  json.field("name", member.name);
+  json.field("url", member.url);
+  json.field("postgres", member.postgres);
+  json.field("role", member.role);
+  json.field("state", member.state);
+  json.field("timeline", member.timeline);
+  json.field("lag_bytes", member.lag_bytes);
+  json.field("answered_ago", member.answered_ago);
+  json.field("silent_for", member.silent_for);
+  json.field("silent_why", member.silent_why);
+  json.field("write", member.write);
+  json.field("read", member.read);
 }
 
-void write_server(JsonText& json, const ShownServer& server) {
-  json.begin_object();
-  write(json, "backend", server.backend);
-  write(json, "server", server.server);
-  write(json, "address", server.address);
-  write(json, "member", server.member);
-  write(json, "usable", server.usable);
-  write(json, "backup", server.backup);
-  write(json, "admin", server.admin);
-  write(json, "operational", server.operational);
-  write(json, "steering", server.steering);
-  write(json, "sessions", server.sessions);
-  write(json, "wanted", server.wanted);
-  json.end_object();
+template <class Json, IsA<ShownServer> Server>
+void fields(Json& json, Server& server) {
+  json.field("backend", server.backend);
+  json.field("server", server.server);
+  json.field("address", server.address);
+  json.field("member", server.member);
+  json.field("usable", server.usable);
+  json.field("backup", server.backup);
+  json.field("admin", server.admin);
+  json.field("operational", server.operational);
+  json.field("steering", server.steering);
+  json.field("sessions", server.sessions);
+  json.field("wanted", server.wanted);
 }
 
-void write_cluster(JsonText& json, const ShownCluster& cluster) {
-  json.begin_object();
-  write(json, "scope", cluster.scope);
-  write(json, "writer_state", cluster.writer_state);
-  write(json, "writer", cluster.writer);
-  write(json, "claims", cluster.claims);
-  write(json, "routes_right", cluster.routes_right);
-  write(json, "writer_in", cluster.writer_in);
-  json.key("members").begin_array();
-  for (const ShownMember& member : cluster.members) write_member(json, member);
-  json.end_array().key("servers").begin_array();
-  for (const ShownServer& server : cluster.servers) write_server(json, server);
-  json.end_array();
-  write(json, "watching", cluster.watching);
-  write(json, "watch_trouble", cluster.watch_trouble);
-  write(json, "hold", cluster.hold);
-  json.key("holds").begin_array();
-  for (const ShownHold& hold : cluster.holds) {
-    json.begin_object();
-    write(json, "backend", hold.backend);
-    write(json, "waiting", hold.waiting);
-    write(json, "left", hold.left);
-    write(json, "held", hold.held);
-    write(json, "expired", hold.expired);
-    json.end_object();
+template <class Json, IsA<ShownHold> Hold>
+void fields(Json& json, Hold& hold) {
+  json.field("backend", hold.backend);
+  json.field("waiting", hold.waiting);
+  json.field("left", hold.left);
+  json.field("held", hold.held);
+  json.field("expired", hold.expired);
+}
+
+template <class Json, IsA<ShownCluster> Cluster>
+void fields(Json& json, Cluster& cluster) {
+  json.field("scope", cluster.scope);
+  json.field("writer_state", cluster.writer_state);
+  json.field("writer", cluster.writer);
+  json.field("claims", cluster.claims);
+  json.field("routes_right", cluster.routes_right);
+  json.field("writer_in", cluster.writer_in);
+  json.field("members", cluster.members);
+  json.field("servers", cluster.servers);
+  json.field("watching", cluster.watching);
+  json.field("watch_trouble", cluster.watch_trouble);
+  json.field("hold", cluster.hold);
+  json.field("holds", cluster.holds);
+  json.field("alarms", cluster.alarms);
+}
+
+template <class Json, IsA<StatusView> View>
+void fields(Json& json, View& view) {
+  json.field("source", view.source);
+  json.field("version", view.version);
+  json.field("age", view.age);
+  json.field("method", view.method);
+  json.field("observe", view.observe);
+  json.object("haproxy", [&](auto& haproxy) {
+    haproxy.field("error", view.haproxy_error);
+    haproxy.field("version", view.haproxy_version);
+    haproxy.field("pid", view.haproxy_pid);
+    haproxy.field("started", view.haproxy_started);
+  });
+  json.field("clusters", view.clusters);
+}
+
+/// Written only.
+void fields(auto& json, const Counters& counters) {
+  json.field("rounds", counters.rounds);
+  json.field("commands_sent", counters.commands_sent);
+  json.field("commands_refused", counters.commands_refused);
+  json.field("reloads", counters.reloads);
+  json.field("reloads_failed", counters.reloads_failed);
+  json.field("sessions_ended", counters.sessions_ended);
+  json.field("fragment_writes", counters.fragment_writes);
+  json.field("writer_changes", counters.writer_changes);
+  json.field("foreign_restarts", counters.foreign_restarts);
+}
+
+class Writer {
+ public:
+  template <class T>
+  void field(const char* key, const T& value) {
+    json_.key(key);
+    put(value);
   }
-  json.end_array().key("alarms").begin_array();
-  for (const std::string& alarm : cluster.alarms) json.text(alarm);
-  json.end_array().end_object();
-}
+  void object(const char* key, auto body) {
+    json_.key(key);
+    braced(body);
+  }
+  /// The whole of it.
+  [[nodiscard]] std::string document(auto body) {
+    braced(body);
+    return json_.take();
+  }
 
-void write_counters(JsonText& json, const Counters& counters) {
-  json.key("counters").begin_object();
-  write(json, "rounds", counters.rounds);
-  write(json, "commands_sent", counters.commands_sent);
-  write(json, "commands_refused", counters.commands_refused);
-  write(json, "reloads", counters.reloads);
-  write(json, "reloads_failed", counters.reloads_failed);
-  write(json, "sessions_ended", counters.sessions_ended);
-  write(json, "fragment_writes", counters.fragment_writes);
-  write(json, "writer_changes", counters.writer_changes);
-  write(json, "foreign_restarts", counters.foreign_restarts);
-  json.end_object();
-}
+ private:
+  void braced(auto body) {
+    json_.begin_object();
+    body(*this);
+    json_.end_object();
+  }
+  void put(const std::string& value) { json_.text(value); }
+  void put(bool value) { json_.boolean(value); }
+  void put(std::uint64_t value) { json_.number(value); }
+  void put(std::int64_t value) { json_.number(value); }
+  void put(double value) { json_.number(value); }
+  template <class T>
+  void put(const T& value) {
+    braced([&](Writer& inner) { fields(inner, value); });
+  }
+  template <class T>
+  void put(const std::optional<T>& value) {
+    value ? put(*value) : static_cast<void>(json_.null());
+  }
+  template <class T>
+  void put(const std::vector<T>& values) {
+    json_.begin_array();
+    for (const T& value : values) put(value);
+    json_.end_array();
+  }
+  void put(const std::map<std::string, std::uint64_t>& counts) {
+    braced([&](Writer& inner) {
+      for (const auto& [name, count] : counts) inner.field(printable(name).c_str(), count);
+    });
+  }
+
+  JsonText json_{true};
+};
 
 /// Reads the keys of one object and remembers the first that is missing or of another type.
 class Reader {
  public:
   Reader(const rapidjson::Value& object, std::string& missing) : object_(object), missing_(missing) {}
-  std::string text(const char* key) { return need(key, json_string(object_, key)); }
-  bool flag(const char* key) { return need(key, json_bool(object_, key)); }
-  std::uint64_t count(const char* key) { return need(key, json_uint(object_, key)); }
-  std::int64_t whole(const char* key) { return need(key, json_int(object_, key)); }
-  double number(const char* key) { return need(key, json_double(object_, key)); }
-  ShownVerdict verdict(const char* key) {
-    const rapidjson::Value* object = json_object(object_, key);
-    if (object == nullptr) {
-      miss(key);
-      return {};
-    }
-    Reader reader(*object, missing_);
-    return {reader.text("place"), reader.text("reason"), reader.text("evidence")};
+  void field(const char* key, std::string& value) { need(key, value, json_string(object_, key)); }
+  void field(const char* key, bool& value) { need(key, value, json_bool(object_, key)); }
+  void field(const char* key, std::uint64_t& value) { need(key, value, json_uint(object_, key)); }
+  void field(const char* key, std::int64_t& value) { need(key, value, json_int(object_, key)); }
+  void field(const char* key, double& value) { need(key, value, json_double(object_, key)); }
+  void field(const char* key, std::optional<std::string>& value) { value = json_string(object_, key); }
+  void field(const char* key, std::optional<bool>& value) { value = json_bool(object_, key); }
+  void field(const char* key, std::optional<std::uint64_t>& value) { value = json_uint(object_, key); }
+  void field(const char* key, std::optional<double>& value) { value = json_double(object_, key); }
+  template <class T>
+  void field(const char* key, T& value) {
+    object(key, [&](Reader& inner) { fields(inner, value); });
   }
-  template <class Each>
-  void list(const char* key, Each each) {
+  template <class T>
+  void field(const char* key, std::vector<T>& values) {
     const rapidjson::Value* array = json_array(object_, key);
     if (array == nullptr) return miss(key);
-    for (const rapidjson::Value& value : array->GetArray()) each(value);
+    for (const rapidjson::Value& element : array->GetArray()) {
+      Reader inner(element, missing_);
+      fields(inner, values.emplace_back());
+    }
   }
-  [[nodiscard]] const rapidjson::Value& object() const { return object_; }
+  void field(const char* key, std::vector<std::string>& values) {
+    const rapidjson::Value* array = json_array(object_, key);
+    if (array == nullptr) return miss(key);
+    for (const rapidjson::Value& element : array->GetArray()) {
+      if (!element.IsString()) return miss(key);
+      values.emplace_back(element.GetString(), element.GetStringLength());
+    }
+  }
+  void object(const char* key, auto body) {
+    const rapidjson::Value* value = json_object(object_, key);
+    if (value == nullptr) return miss(key);
+    Reader inner(*value, missing_);
+    body(inner);
+  }
 
  private:
   template <class T>
-  T need(const char* key, std::optional<T> value) {
-    if (!value) miss(key);
-    return value.value_or(T{});
+  void need(const char* key, T& value, std::optional<T> read) {
+    if (!read) return miss(key);
+    value = std::move(*read);
   }
   void miss(const char* key) {
     if (missing_.empty()) missing_ = key;
@@ -228,71 +283,6 @@ class Reader {
   const rapidjson::Value& object_;
   std::string& missing_;
 };
-
-ShownMember read_member(Reader json) {
-  ShownMember member;
-  member.name = json.text("name");
-  member.url = json.text("url");
-  member.postgres = json_string(json.object(), "postgres");
-  member.role = json_string(json.object(), "role");
-  member.state = json_string(json.object(), "state");
-  member.timeline = json_uint(json.object(), "timeline");
-  member.lag_bytes = json_uint(json.object(), "lag_bytes");
-  member.answered_ago = json_double(json.object(), "answered_ago");
-  member.silent_for = json_double(json.object(), "silent_for");
-  member.silent_why = json.text("silent_why");
-  member.write = json.verdict("write");
-  member.read = json.verdict("read");
-  return member;
-}
-
-ShownServer read_server(Reader json) {
-  ShownServer server;
-  server.backend = json.text("backend");
-  server.server = json.text("server");
-  server.address = json.text("address");
-  server.member = json.text("member");
-  server.usable = json.flag("usable");
-  server.backup = json.flag("backup");
-  server.admin = json.text("admin");
-  server.operational = json.text("operational");
-  server.steering = json.text("steering");
-  server.sessions = json.count("sessions");
-  server.wanted = json.verdict("wanted");
-  return server;
-}
-
-ShownCluster read_cluster(Reader json, std::string& missing) {
-  ShownCluster cluster;
-  cluster.scope = json.text("scope");
-  cluster.writer_state = json.text("writer_state");
-  cluster.writer = json_string(json.object(), "writer");
-  cluster.claims = json.count("claims");
-  cluster.routes_right = json.flag("routes_right");
-  cluster.writer_in = json.flag("writer_in");
-  json.list("members", [&](const rapidjson::Value& value) { cluster.members.push_back(read_member({value, missing})); });
-  json.list("servers", [&](const rapidjson::Value& value) { cluster.servers.push_back(read_server({value, missing})); });
-  cluster.watching = json_bool(json.object(), "watching");
-  cluster.watch_trouble = json.text("watch_trouble");
-  cluster.hold = json.text("hold");
-  json.list("holds", [&](const rapidjson::Value& value) {
-    Reader hold(value, missing);
-    ShownHold shown;
-    shown.backend = hold.text("backend");
-    shown.waiting = hold.count("waiting");
-    shown.left = hold.number("left");
-    shown.held = hold.count("held");
-    shown.expired = hold.count("expired");
-    cluster.holds.push_back(std::move(shown));
-  });
-  json.list("alarms", [&](const rapidjson::Value& value) {
-    if (value.IsString())
-      cluster.alarms.emplace_back(value.GetString(), value.GetStringLength());
-    else
-      missing = "alarms";
-  });
-  return cluster;
-}
 
 }  // namespace
 
@@ -312,25 +302,10 @@ StatusView status_view(const Published& published, Instant now, std::string_view
 }
 
 std::string render_status_json(const StatusView& view, const Counters& counters) {
-  JsonText json(true);
-  json.begin_object();
-  write(json, "source", view.source);
-  write(json, "version", view.version);
-  write(json, "age", view.age);
-  write(json, "method", view.method);
-  write(json, "observe", view.observe);
-  json.key("haproxy").begin_object();
-  write(json, "error", view.haproxy_error);
-  write(json, "version", view.haproxy_version);
-  write(json, "pid", view.haproxy_pid);
-  write(json, "started", view.haproxy_started);
-  json.end_object();
-  json.key("clusters").begin_array();
-  for (const ShownCluster& cluster : view.clusters) write_cluster(json, cluster);
-  json.end_array();
-  write_counters(json, counters);
-  json.end_object();
-  return json.take();
+  return Writer().document([&](Writer& writer) {
+    fields(writer, view);
+    writer.field("counters", counters);
+  });
 }
 
 haproxy::Result<StatusView> parse_status_json(std::string_view text) {
@@ -338,24 +313,8 @@ haproxy::Result<StatusView> parse_status_json(std::string_view text) {
   if (!document) return tl::unexpected(document.error());
   std::string missing;
   StatusView view;
-  Reader json(*document, missing);
-  view.source = json.text("source");
-  view.version = json.text("version");
-  view.age = json.number("age");
-  view.method = json.text("method");
-  view.observe = json.flag("observe");
-  if (const rapidjson::Value* object = json_object(*document, "haproxy")) {
-    Reader worker(*object, missing);
-    view.haproxy_error = worker.text("error");
-    view.haproxy_version = worker.text("version");
-    view.haproxy_pid = worker.whole("pid");
-    view.haproxy_started = worker.whole("started");
-  } else if (missing.empty()) {
-    missing = "haproxy";
-  }
-  json.list("clusters", [&](const rapidjson::Value& value) {
-    view.clusters.push_back(read_cluster({value, missing}, missing));
-  });
+  Reader reader(*document, missing);
+  fields(reader, view);
   if (missing.empty()) return view;
   return haproxy::fail("read", "status", fmt::format("'{}' is missing or of the wrong type", missing),
                        "is the daemon of another version?");

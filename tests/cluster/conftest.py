@@ -11,7 +11,9 @@ from cluster import Cluster  # noqa: E402
 from haproxy import Haproxy  # noqa: E402
 from pointsman import Pointsman, binary  # noqa: E402
 from processes import wait_until  # noqa: E402
+from rigs import keep_rig, pytest_runtest_makereport  # noqa: E402, F401
 from measured import measured, pytest_terminal_summary  # noqa: E402, F401
+
 
 @pytest.fixture(scope="module")
 def cluster():
@@ -44,28 +46,15 @@ class Rig:
 
 
 @pytest.fixture
-def make_rig(cluster, request):
-    """make_rig(kind, method, run=True): HAProxy, and pointsman steering it. Afterwards the cluster is healthy again."""
-    assert os.access(binary(), os.X_OK), f"there is no {binary()}: build it, or name it in POINTSMAN"
+def healthy(cluster):
+    """The cluster, before the test and after it."""
     cluster.wait_healthy()
-    rigs = []
-
-    def make(kind, method, run=True):
-        rigs.append(Rig(cluster, kind, method, run))
-        return rigs[-1]
-
-    yield make
-    for rig in rigs:
-        report = getattr(request.node, "report", None)
-        if report is not None and report.failed:
-            print(f"--- {rig.pointsman.file}'s log, its end\n{rig.pointsman.log()[-6000:]}")
-            print(f"--- HAProxy's log, its end\n{rig.haproxy.log()[-2000:]}")
-        rig.close()
+    yield cluster
     cluster.revive()
 
 
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    outcome = yield
-    if call.when == "call":
-        item.report = outcome.get_result()
+@pytest.fixture
+def make_rig(healthy, keep_rig):
+    """make_rig(kind, method, run=True): HAProxy, and pointsman steering it."""
+    assert os.access(binary(), os.X_OK), f"there is no {binary()}: build it, or name it in POINTSMAN"
+    return lambda kind, method, run=True: keep_rig(Rig(healthy, kind, method, run))

@@ -13,6 +13,7 @@ import pytest  # noqa: E402
 
 from measured import measured, pytest_terminal_summary  # noqa: E402, F401
 from rig import Rig  # noqa: E402
+from rigs import pytest_runtest_makereport  # noqa: E402, F401
 
 ROOTS = os.path.abspath(f"{HERE}/../../build/roots")
 
@@ -52,13 +53,6 @@ def make_rig(version, request):
             print(f"--- HAProxy's output, its end\n{rig.output()[-3000:]}\n--- its log\n" + "\n".join(rig.log_lines[-20:]))
         rig.close()
     assert not complaints, complaints[:5]
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    outcome = yield
-    if call.when == "call":
-        item.failed = outcome.get_result().failed
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,9 @@ import pytest  # noqa: E402
 from fake_patroni import FakeCluster  # noqa: E402
 from pointsman import binary  # noqa: E402
 from rig import Rig  # noqa: E402
+from rigs import keep_rig, pytest_runtest_makereport  # noqa: E402, F401
 from measured import measured, pytest_terminal_summary  # noqa: E402, F401
+
 
 @pytest.fixture
 def cluster():
@@ -21,26 +23,11 @@ def cluster():
 
 
 @pytest.fixture
-def make_rig(cluster, request):
+def make_rig(cluster, keep_rig):
     """make_rig(kind="documented", run=True, ...): see rig.Rig. All of it ends with the test."""
-    rigs = []
-
     def make(*arguments, **keys):
-        rigs.append(Rig(cluster, *arguments, **keys))
-        rigs[-1].start()
-        return rigs[-1]
+        rig = keep_rig(Rig(cluster, *arguments, **keys))
+        rig.start()
+        return rig
 
-    yield make
-    for rig in rigs:
-        report = getattr(request.node, "report", None)
-        if report is not None and report.failed:
-            print(f"--- {rig.pointsman.file}'s log, its end\n{rig.log()[-6000:]}")
-            print(f"--- HAProxy's log, its end\n{rig.haproxy.log()[-2000:]}")
-        rig.close()
-
-
-@pytest.hookimpl(hookwrapper=True)
-def pytest_runtest_makereport(item, call):
-    outcome = yield
-    if call.when == "call":
-        item.report = outcome.get_result()
+    return make

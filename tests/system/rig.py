@@ -99,10 +99,7 @@ class Rig:
                    every=0.005)
 
     def log(self):
-        try:
-            return self.pointsman.log()
-        except FileNotFoundError:
-            return ""
+        return self.pointsman.log()
 
     def log_lines(self, *parts, after=0):
         """The lines of the log, from `after` on, that have all the parts in them."""

@@ -3,6 +3,7 @@
 import http.client
 import signal
 import socket
+import threading
 import time
 
 import pytest
@@ -110,6 +111,58 @@ def test_what_cannot_be_asked_is_refused_with_the_reason(rig):
     assert post(rig, "/hold?member=pg1&scope=other")[0] == 404
     assert post(rig, "/nudge?scope=other") == (404, "there is no scope other")
     assert rig.pointsman.get("/hold?member=pg1")[0] == 405
+
+
+def test_a_member_whose_name_nobody_has_told_yet_is_asked_for_again_later(make_rig):
+    """As right after the start, for as long as /cluster does not answer."""
+    rig = make_rig("hold", run=False)
+    for member in rig.cluster.members.values():
+        member.tricks["/cluster"] = lambda connection, member: connection.close()
+    rig.pointsman.start()
+    wait_until(lambda: rig.metric("pointsman_rounds_total") > 5, 5, "it runs")
+    connection = http.client.HTTPConnection(*rig.pointsman.http_address, timeout=5)
+    connection.request("POST", "/hold?member=pg1")
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("Retry-After")) == (503, "1")
+    assert answer.read() == b"the members' names are not known yet\n"
+    connection.close()
+    assert post(rig, "/hold?member=pg1&scope=other") == (404, "there is no member pg1")
+    for member in rig.cluster.members.values():
+        del member.tricks["/cluster"]
+    know_the_names(rig)
+    assert post(rig, "/hold?member=pg1") == (200, "held")
+    assert post(rig, "/hold?member=pg9") == (404, "there is no member pg9")
+
+
+def test_hooks_that_wait_keep_nobody_else_waiting(rig):
+    """HAProxy does not hear of the hold, so that every hook waits to the end; one too many is told so at once."""
+    def drop(line):
+        if "hold pg_primary" in line:
+            raise ConnectionError
+
+    rig.recorder.before = drop
+    took, answers = [], []
+
+    def hook():
+        begin = time.monotonic()
+        answers.append(post(rig, "/hold?member=pg1"))
+        took.append(time.monotonic() - begin)
+
+    hooks = [threading.Thread(target=hook) for _ in range(10)]
+    for thread in hooks:
+        thread.start()
+    wait_until(lambda: len(answers) == 6, 0.5, "the hooks beyond the fourth are answered")
+    begin = time.monotonic()
+    assert [rig.pointsman.get(path)[0] for path in ("/healthz", "/metrics")] == [200, 200]
+    assert time.monotonic() - begin < 0.4
+    assert max(took) < 0.5 and len(answers) == 6
+    for thread in hooks:
+        thread.join()
+    assert all(status == 503 for status, _ in answers)
+    assert sum(line == "not held within 1000 ms" for _, line in answers) == 4
+    rig.recorder.before = lambda line: None
+    wait_until(lambda: rig.status_json()["clusters"][0]["hold"] == "none", 5, "it is over")
+    assert served_by(connect(rig)) == "pg1"
 
 
 def test_a_nudge_asks_every_member_at_once(rig):

@@ -214,3 +214,65 @@ TEST_CASE("a wait ends with the version, with the time, or with a wake") {
   waking.join();
   CHECK(haproxy::BootClock::now() < far);
 }
+
+TEST_CASE("of what is announced, the newest that is due counts, else the first that will be") {
+  Board board(start());
+  const Instant now = haproxy::BootClock::now();
+  CHECK(!board.announced(0));
+  CHECK(!board.announced(9));
+  board.put(0, 0, report(1, answer(Role::primary, State::running, 200)), "");
+  ClusterReport list;
+  list.members = {{"n1", "10.0.0.11", 8008, "", 0, true}};
+  board.put_cluster(0, 0, list);
+  board.put_switchover(0, Handover{"7", "n1", now + seconds(60)});
+  CHECK(board.announced(0) == now + seconds(60));
+  board.put_stop(0, "n1", now - seconds(2));  // due, so that the later one is not what counts
+  CHECK(board.announced(0) == now - seconds(2));
+  board.put_switchover(0, Handover{"8", "n1", now - seconds(1)});
+  CHECK(board.announced(0) == now - seconds(1));
+  board.put_switchover(0, Handover{"9", "n1", now - seconds(3)});
+  CHECK(board.announced(0) == now - seconds(2));
+  board.put_switchover(0, std::nullopt);
+  board.put_stop(0, "n1", now - seconds(1));
+  CHECK(board.announced(0) == now - seconds(1));
+}
+
+TEST_CASE("a stop is announced while its member holds the lock or is silent, of nobody else") {
+  Board board(start());
+  const Instant now = haproxy::BootClock::now();
+  ClusterReport list;
+  list.members = {{"n1", "10.0.0.11", 8008, "", 0, true}};
+  board.put_cluster(0, 0, list);
+  board.put_stop(0, "nobody", now);
+  board.put_stop(0, "n1", now);
+  CHECK(!board.announced(0));  // it has never answered
+  board.put(0, 0, report(1, answer(Role::primary, State::stopping, 503)), "");
+  CHECK(!board.announced(0));
+  board.put(0, 0, report(2, answer(Role::primary, State::running, 200)), "");
+  CHECK(board.announced(0) == now);
+  board.put(0, 0, report(3, answer(Role::replica)), "");
+  CHECK(!board.announced(0));
+  board.put(0, 0, silent(4, Failure::timed_out), "");
+  CHECK(board.announced(0) == now);
+}
+
+TEST_CASE("a board that goes on after another is newer, and has what was announced there for the scopes that both have") {
+  Board before(start());
+  before.put_timings(0, {});
+  before.put_switchover(0, Handover{"7", "n1", kStart});
+  before.put_stop(0, "n1", kStart + seconds(1));
+  auto then = start();
+  then.clusters[0].scope = "another";
+  then.clusters.push_back(start().clusters[0]);
+  Board board(then);
+  board.go_on_after(before.snapshot());
+  const auto now = board.snapshot();
+  CHECK(now.version > before.version());
+  CHECK(!now.clusters[0].switchover);
+  CHECK(now.clusters[0].stops.empty());
+  CHECK(now.clusters[1].switchover == Handover{"7", "n1", kStart});
+  CHECK(now.clusters[1].stops == std::vector<StopNotice>{{1, "n1", kStart + seconds(1)}});
+  // The numbers go on: a notice that was heard of is not heard of again.
+  board.put_stop(1, "n1", kStart + seconds(2));
+  CHECK(board.snapshot().clusters[1].stops == std::vector<StopNotice>{{2, "n1", kStart + seconds(2)}});
+}

@@ -1,5 +1,6 @@
 #include "controller/judge.h"
 
+#include "controller/claim.h"
 #include "tests/catch.h"
 #include "tests/unit/members.h"
 

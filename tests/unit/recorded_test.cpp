@@ -6,6 +6,7 @@
 #include <map>
 #include <sstream>
 
+#include "controller/claim.h"
 #include "controller/json.h"
 #include "controller/judge.h"
 #include "controller/parse_patroni.h"

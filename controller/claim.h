@@ -1,0 +1,26 @@
+#pragma once
+// What one member's last answer is worth: whether it is a claim to be the writer, whether it still counts, and how people are
+// told. Pure.
+
+#include <string>
+
+#include "controller/board.h"
+#include "controller/config.h"
+
+namespace controller {
+
+/// Is this answer a claim to be the writer, were it fresh? 200, role primary, this scope, this system identifier (unless one of
+/// the two is not known), and state running, or starting with a position and another start of PostgreSQL than the known
+/// `started`.
+[[nodiscard]] bool is_claim(const Answer& answer, const std::string& scope, const std::string& system_identifier,
+                            const std::string& started);
+
+/// Does the member's last answer still count? Once a request has failed, for `timeout` from when it was asked for; before that
+/// until the next one must have failed: the next request comes within the pace, or 4 times the last answer's time, and is given
+/// up after `timeout`.
+[[nodiscard]] bool is_fresh(const Sighting& member, const Poll& poll, Instant now);
+
+/// One line for people: "HTTP 200, role primary, state running, timeline 3, 12 ms ago", "refused for 4.2 s".
+[[nodiscard]] std::string evidence(const Sighting& member, Instant now);
+
+}  // namespace controller
