@@ -36,13 +36,21 @@ struct Tls {
 
 enum class Serves : std::uint8_t { primary, replica };
 
+/// A new writer takes few connections at once at first.
+struct RampConfig {
+  unsigned start = 0;       ///< so many; 1 to 10000
+  milliseconds over{2000};  ///< as many as ever after so long; 100 ms to 1 min
+  friend bool operator==(const RampConfig&, const RampConfig&) = default;
+};
+
 struct BackendConfig {
   std::string name;
   Serves serves = Serves::primary;
   std::optional<std::uint64_t> max_lag_bytes;  ///< replica only; none: any lag
   std::uint64_t lag_back_bytes = 0;            ///< three quarters of max_lag where not given
   milliseconds lag_hold{5000};
-  bool fallback_primary = false;  ///< replica only
+  bool fallback_primary = false;   ///< replica only
+  std::optional<RampConfig> ramp;  ///< primary only, by method runtime; none: it takes all at once
   std::string server_options = "check port {{api_port}} inter 3s fall 3 rise 2 on-marked-down shutdown-sessions";
   int line = 0;  ///< where it stands in the file, for messages
   friend bool operator==(const BackendConfig&, const BackendConfig&) = default;

@@ -21,6 +21,7 @@ constexpr std::size_t kLongestSocketPath = 97;
 /// What must be unlike in the whole file, by the line where it was first given.
 struct Names {
   std::map<std::string, int> scopes, members, backends;
+  std::vector<Entry> ramps;  ///< which go with a method that is read after them
 };
 
 bool is_new(std::map<std::string, int>& seen, const std::string& name, const Entry& entry, const char* kind,
@@ -70,10 +71,22 @@ void read_lag(const Section& section, BackendConfig& backend, Complaints& compla
   if (lag_hold) backend.lag_hold = read_duration(*lag_hold, complaints).value_or(backend.lag_hold);
 }
 
+void read_primary(const Section& section, BackendConfig& backend, Names& names, Complaints& complaints) {
+  const auto ramp = section.find("ramp");
+  if (!ramp) return;
+  if (backend.serves != Serves::primary) {
+    complaints.add(ramp->key_mark, "'ramp' goes with serves: primary only", "remove it");
+    return;
+  }
+  backend.ramp = read_ramp(*ramp, complaints);
+  names.ramps.push_back(*ramp);
+}
+
 BackendConfig read_backend(const Entry& entry, Names& names, Complaints& complaints) {
   BackendConfig backend;
   backend.line = entry.line();
-  const Section section(entry, {"name", "serves", "max_lag", "lag_back", "lag_hold", "fallback", "server_options"}, complaints);
+  const Section section(entry, {"name", "serves", "max_lag", "lag_back", "lag_hold", "fallback", "ramp", "server_options"},
+                        complaints);
   if (const auto name = section.need("name", "write the name of a backend of HAProxy's configuration")) {
     backend.name = read_text(*name, complaints).value_or("");
     if (!backend.name.empty() && !haproxy::is_name(backend.name)) {
@@ -88,6 +101,7 @@ BackendConfig read_backend(const Entry& entry, Names& names, Complaints& complai
   if (choice) {
     backend.serves = *choice == 0 ? Serves::primary : Serves::replica;
     read_lag(section, backend, complaints);
+    read_primary(section, backend, names, complaints);
   }
   if (const auto options = section.find("server_options")) {
     backend.server_options = read_text(*options, complaints).value_or("");
@@ -315,6 +329,10 @@ Config read_document(const YAML::Node& root, Complaints& complaints) {
   }
   if (const auto haproxy = section.need("haproxy", "give HAProxy's socket: haproxy: {socket: /run/haproxy/admin.sock}")) {
     config.haproxy = read_haproxy(*haproxy, complaints);
+    for (const Entry& ramp : names.ramps) {
+      if (config.haproxy.method == Method::file)
+        complaints.add(ramp.key_mark, "'ramp' goes with method: runtime only", "remove it, or write method: runtime");
+    }
   }
   read_rest(section, config, complaints);
   return config;

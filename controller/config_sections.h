@@ -7,6 +7,9 @@ namespace controller {
 
 [[nodiscard]] Tls read_tls(const Entry& entry, Complaints& complaints);
 
+/// `backends[].ramp`.
+[[nodiscard]] RampConfig read_ramp(const Entry& entry, Complaints& complaints);
+
 /// `clusters[].watch`; nothing, with complaints, where it does not say what to watch.
 [[nodiscard]] std::optional<WatchConfig> read_watch(const Entry& entry, Complaints& complaints);
 

@@ -5,6 +5,7 @@
 #include <yaml-cpp/eventhandler.h>
 
 #include <algorithm>
+#include <charconv>
 #include <exception>
 #include <map>
 #include <sstream>
@@ -156,6 +157,17 @@ std::optional<milliseconds> read_duration(const Entry& entry, const char* least,
     return std::nullopt;
   }
   return value;
+}
+
+std::optional<unsigned> read_number(const Entry& entry, unsigned least, unsigned most, Complaints& complaints) {
+  const auto text = read_text(entry, complaints);
+  if (!text) return std::nullopt;
+  unsigned number = 0;
+  const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error == std::errc() && end == text->data() + text->size() && number >= least && number <= most) return number;
+  complaints.add(entry.mark(), fmt::format("'{}' is '{}'", entry.key, shown(*text)),
+                 fmt::format("write a whole number, {} to {}", least, most));
+  return std::nullopt;
 }
 
 std::optional<std::uint64_t> read_size(const Entry& entry, Complaints& complaints) {

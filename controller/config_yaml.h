@@ -48,6 +48,8 @@ struct Entry {
 /// The same within bounds, which are words for the message too: "100ms", "1min".
 [[nodiscard]] std::optional<milliseconds> read_duration(const Entry& entry, const char* least, const char* most,
                                                         Complaints& complaints);
+/// A whole number within bounds.
+[[nodiscard]] std::optional<unsigned> read_number(const Entry& entry, unsigned least, unsigned most, Complaints& complaints);
 [[nodiscard]] std::optional<std::uint64_t> read_size(const Entry& entry, Complaints& complaints);
 [[nodiscard]] std::optional<std::filesystem::path> read_path(const Entry& entry, Complaints& complaints);
 /// The index of the value among `words`.

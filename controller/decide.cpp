@@ -226,7 +226,9 @@ Decided decide(const Config& config, const Snapshot& seen, const haproxy::Runnin
     return std::none_of(decided.desired.begin(), decided.desired.end(),
                         [&](const auto& backend) { return backend.name == name; });
   });
-  decided.plan = haproxy::diff(decided.desired, running, decided.memories.ours);
+  if (new_worker) decided.memories.ramps.clear();  // it has every maxconn as the file says
+  const auto limits = judge_ramps(config, decided.desired, running, decided.memories.ours, now, decided.memories.ramps);
+  decided.plan = haproxy::diff(decided.desired, running, decided.memories.ours, limits);
   if (!config.haproxy.fragment.empty()) decided.fragment = fragment_for(config, seen, decided.judgements, running);
   if (decided.fragment) alarm_missing(config, seen, decided.alarms);
   if (config.haproxy.method == Method::file) leave_in_to_the_file(decided.plan, running, decided.fragment);

@@ -11,6 +11,7 @@
 #include "controller/config.h"
 #include "controller/desired.h"
 #include "controller/judge.h"
+#include "controller/ramp.h"
 #include "haproxy/fragment.h"
 #include "haproxy/plan.h"
 #include "haproxy/running.h"
@@ -24,7 +25,8 @@ struct Memories {
   std::set<std::string> held;       ///< backends whose hold is ours
   CheckMemories checks;
   std::set<haproxy::ServerName> ours;  ///< servers of `worker` whose maint or drain is ours
-  haproxy::Worker worker;              ///< `ours` is void for any other
+  Ramps ramps;                         ///< of servers of `worker`
+  haproxy::Worker worker;              ///< `ours` and `ramps` are void for any other
   friend bool operator==(const Memories&, const Memories&) = default;
 };
 

@@ -87,9 +87,10 @@ Outcome Loop::round(const Snapshot& seen) {
     outcome.writer_known = outcome.writer_known && judgement.topology.writer.has_value();
     outcome.holding = outcome.holding || judgement.topology.writer_state == WriterState::holding;
   }
-  // A hold is a lease that has to be renewed.
+  outcome.ramping = any_ramp_runs(decided.memories.ramps, carried.running);
+  // A hold is a lease that has to be renewed, a ramp goes on by itself.
   const bool quiet = settled && decided.memories.held.empty() && decided.plan.nothing_to_send() && !outcome.failed &&
-                     !outcome.changed && !outcome.holding;
+                     !outcome.changed && !outcome.holding && !outcome.ramping;
   last_ = {begun, seen.version, std::move(carried.running), {}, outcome, next_due(seen, decided.at), quiet};
   return outcome;
 }
@@ -138,6 +139,11 @@ void Loop::begin_with(const haproxy::Running& running, const Snapshot& seen) {
     const auto carried = carried_holds_.find(config_.clusters[c].scope);
     if (carried != carried_holds_.end()) memories_.holding[c] = carried->second;
   }
+  for (const auto& [name, before] : remembered_.ramps) {
+    const haproxy::Server* server = running.find(name.first, name.second);
+    if (server == nullptr || memories_.ramps.contains(name)) continue;
+    if (auto ramp = resume_ramp(before.original, {before.start, before.over}, *server, now)) memories_.ramps[name] = *ramp;
+  }
   for (const auto& name : remembered_.by_admin) memories_.checks[name].steering = haproxy::Steering::admin;
   for (const auto& [name, since] : remembered_.passes_wrongly_since) {
     const auto ago = std::clamp<std::int64_t>(edges_.unix_seconds() - since, 0, kRememberedWrongPass.count());
@@ -155,6 +161,8 @@ void Loop::carry_over(const Loop& before) {
   remembered_.ours = before.memories_.ours;
   memories_.held = before.memories_.held;
   remembered_.worker = before.memories_.worker;
+  memories_.ramps = before.memories_.ramps;
+  remembered_.ramps.clear();
   published_.counters = before.published_.counters;
 }
 
@@ -173,9 +181,10 @@ void Loop::carry_out(const Decided& decided, const haproxy::Running& running, co
 }
 
 void Loop::steer(const Decided& decided, const haproxy::Running& running, const Snapshot& seen, Carried& carried) {
-  // Whose maint it is must be known even if this process dies between two commands.
+  // Whose maint it is, and what a maxconn was, must be known even if this process dies between two commands.
   memories_.ours = decided.memories.ours;
   memories_.ours.insert(decided.plan.ours.begin(), decided.plan.ours.end());
+  memories_.ramps = decided.memories.ramps;
   save(seen);
   auto steered = haproxy::apply(decided.plan, running, edges_.world, decided.at + kStalePlan);
   carried.ours.clear();

@@ -42,6 +42,7 @@ struct Outcome {
   bool changed = false;                ///< commands were sent, or files written
   bool writer_known = true;            ///< in every cluster
   bool holding = false;                ///< some writer denies softly: a moment later it is known
+  bool ramping = false;                ///< some writer does not take as many connections yet as it will
   std::vector<std::size_t> doubted{};  ///< clusters where HAProxy's own check may know better by now: to be asked at once
 };
 

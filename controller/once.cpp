@@ -53,7 +53,11 @@ int once_command(const Options& options) {
   Outcome outcome = session.round();
   const Instant until = haproxy::BootClock::now() + kWaver;
   bool changed = outcome.changed;
-  while ((outcome.holding || outcome.failed) && haproxy::BootClock::now() < until) {
+  const Instant ramps_until = haproxy::BootClock::now() + kLongestRamp;
+  const auto more = [&](Instant now) {
+    return ((outcome.holding || outcome.failed) && now < until) || (outcome.ramping && now < ramps_until);
+  };
+  while (more(haproxy::BootClock::now())) {
     session.board.wait(session.board.version(), haproxy::BootClock::now() + kLookEvery);
     outcome = session.round();
     changed = changed || outcome.changed;

@@ -62,6 +62,7 @@ std::string commands_text(const haproxy::Plan& plan, const haproxy::Running& run
   leases(plan.holds);
   steps(plan.out);
   fences(plan.fences);
+  for (const haproxy::Limit& limit : plan.limits) text += fmt::format("would send: {}  # {}\n", limit.line(), limit.reason);
   steps(plan.in);
   leases(plan.releases);
   steps(plan.reads);

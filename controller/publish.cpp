@@ -137,6 +137,7 @@ Remembered to_remember(const Memories& memories, const Snapshot& seen, const Rem
   Remembered remembered;
   remembered.worker = memories.worker;
   remembered.ours = memories.ours;
+  for (const auto& [name, ramp] : memories.ramps) remembered.ramps[name] = {ramp.original, ramp.course.start, ramp.course.over};
   for (const auto& [name, check] : memories.checks) {
     if (check.steering == haproxy::Steering::admin) remembered.by_admin.insert(name);
     if (!check.passes_wrongly_since) continue;

@@ -1,6 +1,7 @@
 // release: gives back what is held. Also the daemon's last word when it was killed.
 
 #include <algorithm>
+#include <thread>
 
 #include <fmt/core.h>
 #include <spdlog/spdlog.h>
@@ -74,6 +75,25 @@ std::string what_stays(const Loop::Preview& preview, bool all) {
   return names;
 }
 
+/// Sends the plan, then what is left of the ramps, until every maxconn is what it was.
+bool carry_out(haproxy::Plan plan, haproxy::Running running, Ramps ramps, haproxy::Talk& talk) {
+  haproxy::World world{talk, [] { return haproxy::BootClock::now(); },
+                       [](std::chrono::milliseconds time) { std::this_thread::sleep_for(time); }};
+  const Instant until = world.now() + kRampLinger + std::chrono::seconds(1);
+  for (;;) {
+    for (const haproxy::Limit& limit : plan.limits) fmt::print("{}\n", limit.line());
+    for (const haproxy::Step& step : plan.reads) fmt::print("{}\n", step.line());
+    auto steered = haproxy::apply(plan, running, world, world.now() + kStalePlan);
+    for (const std::string& trouble : steered.troubles) spdlog::error("{}", trouble);
+    if (!steered.confirmed) return false;
+    running = std::move(steered.running);
+    plan = haproxy::diff({}, running, {}, end_ramps(running, world.now(), ramps));
+    if (ramps.empty()) return true;
+    if (world.now() >= until) return false;
+    world.pause(std::chrono::milliseconds(5));
+  }
+}
+
 int release(Session& session, bool all) {
   const auto fail = [](const haproxy::Error& error) {
     spdlog::error("{}", error.text());
@@ -91,19 +111,18 @@ int release(Session& session, bool all) {
     preview = session.loop.preview(session.board.snapshot());
     if (!preview) return fail(preview.error());
   }
-  haproxy::Plan plan;
+  Ramps ramps = preview->decided.memories.ramps;
+  haproxy::Plan plan = haproxy::diff({}, preview->running, {}, end_ramps(preview->running, haproxy::BootClock::now(), ramps));
   plan.reads = give_back(*preview, all);
-  for (const haproxy::Step& step : plan.reads) fmt::print("{}\n", step.line());
+  const bool nothing = plan.nothing_to_send();
+  const bool done = carry_out(std::move(plan), preview->running, std::move(ramps), session.socket);
   if (const std::string kept = what_stays(*preview, all); !kept.empty()) {
     fmt::print("in maint as set, since their own checks cannot tell roles (--all frees them):{}\n", kept);
-  } else if (plan.reads.empty()) {
+  } else if (nothing) {
     fmt::print("nothing is held\n");
   }
-  haproxy::World world{session.socket, [] { return haproxy::BootClock::now(); }, [](std::chrono::milliseconds) {}};
-  const auto steered = haproxy::apply(plan, preview->running, world, haproxy::BootClock::now() + kStalePlan);
-  for (const std::string& trouble : steered.troubles) spdlog::error("{}", trouble);
   if (session.loop.preview(session.board.snapshot())) session.loop.save(session.board.snapshot());
-  return steered.confirmed ? 0 : 1;
+  return done ? 0 : 1;
 }
 
 }  // namespace

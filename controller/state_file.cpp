@@ -76,6 +76,12 @@ RememberedCluster read_cluster(Reader json, std::string& wrong) {
   return cluster;
 }
 
+RememberedRamp read_ramp(Reader& json) {
+  constexpr std::int64_t kMost = std::numeric_limits<unsigned>::max();
+  return {static_cast<unsigned>(json.whole("maxconn", 0, kMost)), static_cast<unsigned>(json.whole("start", 1, kMost)),
+          std::chrono::milliseconds(json.whole("over_ms", 1, kLongestTiming))};
+}
+
 void write_cluster(JsonText& json, const RememberedCluster& cluster) {
   json.begin_object();
   json.key("scope").text(cluster.scope);
@@ -132,6 +138,9 @@ haproxy::Result<Remembered> parse_state(std::string_view json, const std::string
   servers("passes_wrongly", [&](haproxy::ServerName name, Reader& server) {
     state.passes_wrongly_since[std::move(name)] = server.whole("since", 1, std::numeric_limits<std::int64_t>::max());
   });
+  if (document->HasMember("ramps")) {  // a file of an earlier version has none
+    servers("ramps", [&](haproxy::ServerName name, Reader& server) { state.ramps[std::move(name)] = read_ramp(server); });
+  }
   reader.list("clusters", [&](const rapidjson::Value& value) {
     state.clusters.push_back(read_cluster({value, wrong}, wrong));
   });
@@ -168,6 +177,15 @@ std::string render_state(const Remembered& state) {
   for (const auto& [name, since] : state.passes_wrongly_since) {
     begin_server(name);
     json.key("since").number(since);
+    json.end_object();
+  }
+  json.end_array();
+  json.key("ramps").begin_array();
+  for (const auto& [name, ramp] : state.ramps) {
+    begin_server(name);
+    json.key("maxconn").number(std::uint64_t{ramp.original});
+    json.key("start").number(std::uint64_t{ramp.start});
+    json.key("over_ms").number(std::int64_t{ramp.over.count()});
     json.end_object();
   }
   json.end_array();

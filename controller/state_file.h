@@ -36,10 +36,19 @@ struct RememberedCluster {
   friend bool operator==(const RememberedCluster&, const RememberedCluster&) = default;
 };
 
+/// A server whose maxconn is lowered, or about to be, and the course by which it goes back to what it was.
+struct RememberedRamp {
+  unsigned original = 0;
+  unsigned start = 0;
+  std::chrono::milliseconds over{0};
+  friend bool operator==(const RememberedRamp&, const RememberedRamp&) = default;
+};
+
 struct Remembered {
   /// Admin states that pointsman set, valid for this worker only: a reload or restart of HAProxy wipes them.
   haproxy::Worker worker;
   std::set<haproxy::ServerName> ours;
+  std::map<haproxy::ServerName, RememberedRamp> ramps;  ///< likewise
   /// Servers whose check cannot tell roles, though it goes to the API's port.
   std::set<haproxy::ServerName> by_admin;
   /// Since when (Unix seconds) a check has passed for a member that denies: one that is late, or one that cannot tell roles.

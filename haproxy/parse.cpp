@@ -74,8 +74,9 @@ bool take_plain_line(std::string_view& rest) {
 }
 
 /// The columns of `show stat` that are read, in the order in which every version lists them.
-enum StatColumn : std::size_t { kPxName, kSvName, kScur, kBck, kType, kRise, kFall, kStatColumns };
-constexpr std::string_view kStatNames[kStatColumns] = {"# pxname", "svname", "scur", "bck", "type", "check_rise", "check_fall"};
+enum StatColumn : std::size_t { kPxName, kSvName, kQcur, kScur, kSlim, kBck, kType, kRise, kFall, kStatColumns };
+constexpr std::string_view kStatNames[kStatColumns] = {"# pxname", "svname", "qcur",       "scur",      "slim",
+                                                       "bck",      "type",   "check_rise", "check_fall"};
 
 /// Index of each of kStatNames in the header; false where one is missing.
 bool find_columns(std::string_view& rest, std::size_t (&index)[kStatColumns]) {
@@ -97,13 +98,18 @@ class InStep {
  public:
   explicit InStep(std::vector<BackendState>& backends) : backends_(backends) {}
 
-  Server* find(std::string_view backend, std::string_view server) {
+  BackendState* find(std::string_view backend) {
     if (backend_ >= backends_.size() || backends_[backend_].name != backend) {
       const auto found = std::find_if(backends_.begin(), backends_.end(), [&](const auto& b) { return b.name == backend; });
       if (found == backends_.end()) return nullptr;
       backend_ = static_cast<std::size_t>(found - backends_.begin());
       next_ = 0;
     }
+    return &backends_[backend_];
+  }
+
+  /// In the backend that was found last.
+  Server* find_server(std::string_view server) {
     std::vector<Server>& servers = backends_[backend_].servers;
     for (std::size_t i = 0; i < servers.size(); ++i) {
       const std::size_t at = (next_ + i) % servers.size();
@@ -209,7 +215,7 @@ Result<void> merge_stat(std::string_view reply, std::vector<BackendState>& backe
   std::string_view rest = reply;
   std::size_t index[kStatColumns] = {};
   if (!find_columns(rest, index)) {
-    return unexpected_reply(kCommand, "a header with pxname, svname, scur, bck, type, check_rise and check_fall",
+    return unexpected_reply(kCommand, "a header with pxname, svname, qcur, scur, slim, bck, type, check_rise and check_fall",
                             reply.substr(0, reply.find('\n')));
   }
   if (!reply.ends_with("\n\n")) return unexpected_reply(kCommand, "an empty line at its end", "");
@@ -225,14 +231,21 @@ Result<void> merge_stat(std::string_view reply, std::vector<BackendState>& backe
       if (next == kStatColumns && !line_ended) line_ended = take_plain_line(rest);
     }
     if (next < kStatColumns) return unexpected_reply(kCommand, "as many fields as the header", line.substr(0, line.find('\n')));
-    if (fields[kType] != "2") continue;  // a frontend's or a backend's own line
-    Server* const server = servers.find(fields[kPxName], fields[kSvName]);
+    const bool is_server = fields[kType] == "2";
+    if (!is_server && fields[kType] != "1") continue;  // a frontend's or a listener's
+    BackendState* const backend = servers.find(fields[kPxName]);
+    if (backend == nullptr) continue;
+    const auto number = [](std::string_view text, auto& value) { return text.empty() || to_number(text, value); };
+    unsigned queued = 0;
+    if (!number(fields[kQcur], queued)) return unexpected_reply(kCommand, "a number in qcur", line.substr(0, line.find('\n')));
+    backend->queued += queued;
+    Server* const server = is_server ? servers.find_server(fields[kSvName]) : nullptr;
     if (server == nullptr) continue;
     unsigned backup = 0;
-    const auto number = [](std::string_view text, auto& value) { return text.empty() || to_number(text, value); };
-    if (!number(fields[kScur], server->sessions) || !number(fields[kBck], backup) ||
+    if (!number(fields[kScur], server->sessions) || !number(fields[kSlim], server->maxconn) || !number(fields[kBck], backup) ||
         !number(fields[kRise], server->check.rise) || !number(fields[kFall], server->check.fall)) {
-      return unexpected_reply(kCommand, "numbers in scur, bck, check_rise and check_fall", line.substr(0, line.find('\n')));
+      return unexpected_reply(kCommand, "numbers in scur, slim, bck, check_rise and check_fall",
+                              line.substr(0, line.find('\n')));
     }
     server->backup = backup != 0;
   }
@@ -261,10 +274,12 @@ Result<bool> same_at_a_glance(std::string_view reply, const Running& last) {
   for (BackendState& backend : *backends) {
     const BackendState* before = last.find(backend.name);
     if (before == nullptr) return false;
+    backend.queued = before->queued;
     for (Server& server : backend.servers) {
       const Server* was = before->find(server.name);
       if (was == nullptr) return false;
       server.sessions = was->sessions;
+      server.maxconn = was->maxconn;
       server.backup = was->backup;
       server.check.rise = was->check.rise;
       server.check.fall = was->check.fall;

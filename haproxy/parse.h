@@ -16,16 +16,17 @@ namespace haproxy {
 /// `show info` (text).
 [[nodiscard]] Result<Worker> parse_info(std::string_view reply);
 
-/// `show servers state` (format 1) for all backends, servers in the order of srv_id. `rise`, `fall`, `backup` and `sessions`
-/// are not in it and stay 0 or false.
+/// `show servers state` (format 1) for all backends, servers in the order of srv_id. What only `show stat` tells (below) stays
+/// 0 or false.
 [[nodiscard]] Result<std::vector<BackendState>> parse_servers_state(std::string_view reply);
 
-/// `show stat -1 4 -1` (CSV, found by column name): fills rise, fall, backup and sessions of the servers in `backends`. A
-/// server that it does not name keeps what it has; a server that `backends` lacks is passed over (a reload may lie between).
+/// `show stat -1 6 -1` (CSV, found by column name): fills rise, fall, backup, sessions and maxconn of the servers in
+/// `backends`, and what is queued. A server that it does not name keeps what it has; one that `backends` lacks is passed over
+/// (a reload may lie between).
 [[nodiscard]] Result<void> merge_stat(std::string_view reply, std::vector<BackendState>& backends);
 
 /// One look at a worker: all three in one line, one connection.
-inline constexpr std::string_view kLookLine = "show info; show servers state; show stat -1 4 -1";
+inline constexpr std::string_view kLookLine = "show info; show servers state; show stat -1 6 -1";
 
 /// The three replies to kLookLine, each with the empty line that ends it. They point into `reply`.
 struct Look {
@@ -39,8 +40,7 @@ struct Look {
 inline constexpr std::string_view kGlanceLine = "show servers state";
 
 /// Does the reply to kGlanceLine show every server in the same state as `last`? A new worker in which all is the same is no
-/// news before the next full look: nothing is to be done in it. What only `show stat` tells (sessions, `rise`, `fall`,
-/// `backup`) is taken as it was.
+/// news before the next full look: nothing is to be done in it. What only `show stat` tells is taken as it was.
 [[nodiscard]] Result<bool> same_at_a_glance(std::string_view reply, const Running& last);
 
 /// split_look, parse_info, parse_servers_state and merge_stat.

@@ -120,6 +120,12 @@ void diff_backend(const Backend& backend, const BackendState& state, const std::
   append(backend.one_writer ? plan.out : plan.reads, std::move(out));
 }
 
+/// How many more of those that are queued `set maxconn server` lets in.
+unsigned room(const BackendState& backend, const Server& server) {
+  if (!server.usable() || server.maxconn <= server.sessions) return 0;
+  return std::min(backend.queued, server.maxconn - server.sessions);
+}
+
 }  // namespace
 
 const char* word(Want want) {
@@ -160,13 +166,23 @@ std::string Step::line() const {
   return "set server " + backend + "/" + server + " " + word(command);
 }
 
-Plan diff(const std::vector<Backend>& desired, const Running& running, const std::set<ServerName>& ours) {
+std::string Limit::line() const {
+  return "set maxconn server " + backend + "/" + server + " " + std::to_string(maxconn);
+}
+
+Plan diff(const std::vector<Backend>& desired, const Running& running, const std::set<ServerName>& ours,
+          const std::vector<Limit>& limits) {
   Plan plan;
   for (const Backend& backend : desired) {
     const BackendState* state = running.find(backend.name);
     if (state == nullptr) continue;
     if (running.holds) diff_hold(backend, *running.holds, plan);
     diff_backend(backend, *state, ours, plan);
+  }
+  for (const Limit& limit : limits) {
+    const Server* server = running.find(limit.backend, limit.server);
+    if (server == nullptr) continue;
+    if (server->maxconn != limit.maxconn || room(*running.find(limit.backend), *server) > 0) plan.limits.push_back(limit);
   }
   return plan;
 }
@@ -222,6 +238,15 @@ Running after(const Plan& plan, const Running& running) {
     for (const Fence& fence : *fences) {
       if (Server* server = find(fence.backend, fence.server)) server->sessions = 0;
     }
+  }
+  for (const Limit& limit : plan.limits) {
+    Server* server = find(limit.backend, limit.server);
+    if (server == nullptr) continue;
+    server->maxconn = limit.maxconn;
+    auto& backend = const_cast<BackendState&>(*then.find(limit.backend));
+    const unsigned let_in = room(backend, *server);
+    server->sessions += let_in;
+    backend.queued -= let_in;
   }
   return then;
 }

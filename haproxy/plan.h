@@ -11,6 +11,10 @@
 //    300; `state drain; health down; state ready` in 0 of 300.
 //  - `health stopping` leaks: each good check turns it back.
 //  - A batch is not atomic towards traffic: `ready new; maint old` lets both take connections in between.
+//  - `set maxconn server` lets go who waits in the queue, but no more than tune.maxpollevents (200) with one command; who is
+//  left
+//    waits for a session to end, or for the command again. Set to 0 it lets nobody go: who is queued then waits until `timeout
+//    queue` ends it.
 
 #include <chrono>
 #include <set>
@@ -52,29 +56,43 @@ struct Lease {
   friend bool operator==(const Lease&, const Lease&) = default;
 };
 
+/// A server's maxconn: so many connections at once, others wait in HAProxy's queue; 0: any number.
+struct Limit {
+  std::string backend;
+  std::string server;
+  unsigned maxconn = 0;
+  std::string reason;
+  /// "set maxconn server pg_primary/pg1 20".
+  [[nodiscard]] std::string line() const;
+  friend bool operator==(const Limit&, const Limit&) = default;
+};
+
 struct Plan {
   std::vector<Lease> holds;           ///< 0. write backends: new connections wait
   std::vector<Step> out;              ///< 1. write backends: old out
   std::vector<Fence> fences;          ///< 2. its sessions ended
-  std::vector<Step> in;               ///< 3. write backends: new in
-  std::vector<Lease> releases;        ///< 4. those that waited go on
-  std::vector<Step> reads;            ///< 5. read backends: new in before old out
-  std::vector<Fence> read_fences;     ///< 6. sessions of those that are out ended, of drained ones not
+  std::vector<Limit> limits;          ///< 3. how many connections servers take at once: before a new one takes the first
+  std::vector<Step> in;               ///< 4. write backends: new in
+  std::vector<Lease> releases;        ///< 5. those that waited go on
+  std::vector<Step> reads;            ///< 6. read backends: new in before old out
+  std::vector<Fence> read_fences;     ///< 7. sessions of those that are out ended, of drained ones not
   std::vector<ServerName> operators;  ///< in maint or drain by somebody else's hand: left alone
   std::set<ServerName> ours;          ///< whose maint or drain is ours once all is carried out
 
   [[nodiscard]] bool nothing_to_send() const {
-    return holds.empty() && out.empty() && in.empty() && releases.empty() && reads.empty() && fences.empty() &&
-           read_fences.empty();
+    return holds.empty() && out.empty() && limits.empty() && in.empty() && releases.empty() && reads.empty() &&
+           fences.empty() && read_fences.empty();
   }
   friend bool operator==(const Plan&, const Plan&) = default;
 };
 
-/// `ours`: the servers of this worker whose maint or drain was set by us. A server that HAProxy lacks is passed over.
-[[nodiscard]] Plan diff(const std::vector<Backend>& desired, const Running& running, const std::set<ServerName>& ours);
+/// `ours`: the servers of this worker whose maint or drain was set by us. `limits`: the maxconn that some servers are to have;
+/// it is also sent again where connections wait though there is room for them. A server that HAProxy lacks is passed over.
+[[nodiscard]] Plan diff(const std::vector<Backend>& desired, const Running& running, const std::set<ServerName>& ours,
+                        const std::vector<Limit>& limits = {});
 
-/// Where a plan's commands land: `running` with each carried out in order, sessions of fenced servers ended. HAProxy's own
-/// checks do not run meanwhile.
+/// Where a plan's commands land: `running` with each carried out in order, sessions of fenced servers ended, queued ones let in
+/// as far as a limit that was set lets them. HAProxy's own checks do not run meanwhile.
 [[nodiscard]] Running after(const Plan& plan, const Running& running);
 /// One command's effect on a server.
 void carry_out(Command command, Server& server);

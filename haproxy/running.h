@@ -1,7 +1,7 @@
 #pragma once
 // What a HAProxy worker is doing now, as read from it: plain values, no I/O.
 //
-// Sources: `show info`, `show servers state` (format 1) and `show stat -1 4 -1` of HAProxy 2.6.12, 3.0.11 and 3.2.26; the
+// Sources: `show info`, `show servers state` (format 1) and `show stat -1 6 -1` of HAProxy 2.6.12, 3.0.11 and 3.2.26; the
 // three versions share the columns used here.
 
 #include <cstdint>
@@ -52,6 +52,7 @@ struct Server {
   unsigned weight = 1;  ///< srv_uweight; 0 takes no new connections
   bool backup = false;
   unsigned sessions = 0;  ///< scur: sessions on it now, connecting ones included
+  unsigned maxconn = 0;   ///< slim: so many sessions at once, others wait in HAProxy's queue; 0: any number
   Check check;
 
   [[nodiscard]] bool in_maint() const { return (admin_state & kAdminMaintMask) != 0; }
@@ -67,6 +68,7 @@ struct Server {
 struct BackendState {
   std::string name;
   std::vector<Server> servers;  ///< in the order of srv_id
+  unsigned queued = 0;          ///< qcur: connections that wait for a server to have room, in its servers' own queues too
 
   [[nodiscard]] const Server* find(std::string_view server) const;
   friend bool operator==(const BackendState&, const BackendState&) = default;

@@ -22,6 +22,10 @@ void append(std::vector<Order>& orders, const std::vector<Step>& steps) {
   for (const Step& step : steps) orders.push_back({step.line(), word(step.command)});
 }
 
+void append(std::vector<Order>& orders, const std::vector<Limit>& limits) {
+  for (const Limit& limit : limits) orders.push_back({limit.line(), "set maxconn server"});
+}
+
 void append(std::vector<Order>& orders, const std::vector<Lease>& leases) {
   for (const Lease& lease : leases)
     orders.push_back({hold_line(lease.backend, lease.length), lease.length.count() > 0 ? "hold" : "release"});
@@ -139,7 +143,7 @@ void carry_out_fences(const std::vector<Fence>& fences, World& world, Steered& s
   }
 }
 
-/// Did every server become as usable as the plan meant it to?
+/// Did every server become as usable as the plan meant it to, and take as many connections?
 bool came_true(const Plan& plan, const Running& meant, Steered& steered) {
   bool all = true;
   for (const auto* steps : {&plan.out, &plan.in, &plan.reads}) {
@@ -151,6 +155,13 @@ bool came_true(const Plan& plan, const Running& meant, Steered& steered) {
       steered.troubles.push_back(step.backend + "/" + step.server + " is " + (is->usable() ? "usable" : "not usable") +
                                  " after `" + step.line() + "`");
     }
+  }
+  for (const Limit& limit : plan.limits) {
+    const Server* is = steered.running.find(limit.backend, limit.server);
+    if (is == nullptr || is->maxconn == limit.maxconn) continue;
+    all = false;
+    steered.troubles.push_back(limit.backend + "/" + limit.server + " has a maxconn of " + std::to_string(is->maxconn) +
+                               " after `" + limit.line() + "`");
   }
   return all;
 }
@@ -190,7 +201,7 @@ Steered apply(const Plan& plan, const Running& running, World& world, Instant no
   std::vector<Step> in = plan.in;
   std::vector<Lease> releases = plan.releases;
   if (plan.fences.empty() && !plan.out.empty()) {
-    good = send_all(world, steered, plan.holds, plan.out, in, plan.releases);
+    good = send_all(world, steered, plan.holds, plan.out, plan.limits, in, plan.releases);
     if (!good) take_back(plan, world, steered);
   } else {
     good = send_all(world, steered, plan.holds, plan.out);
@@ -202,7 +213,7 @@ Steered apply(const Plan& plan, const Running& running, World& world, Instant no
       good = good && stuck.empty();
     }
     if (!plan.fences.empty()) carry_out_fences(plan.fences, world, steered);
-    good = send_all(world, steered, in, releases) && good;
+    good = send_all(world, steered, plan.limits, in, releases) && good;
   }
   good = send_all(world, steered, plan.reads) && good;
   if (!plan.read_fences.empty()) carry_out_fences(plan.read_fences, world, steered);

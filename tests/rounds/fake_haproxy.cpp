@@ -27,6 +27,16 @@ std::vector<std::string> split(const std::string& line) {
   return commands;
 }
 
+/// Queued connections go to a server that has come in: as many as have room.
+void grab(haproxy::BackendState& backend, haproxy::Server& server) {
+  const unsigned room = server.maxconn == 0                ? backend.queued
+                        : server.maxconn > server.sessions ? server.maxconn - server.sessions
+                                                           : 0;
+  const unsigned let_in = server.usable() ? std::min(backend.queued, room) : 0;
+  server.sessions += let_in;
+  backend.queued -= let_in;
+}
+
 }  // namespace
 
 haproxy::Result<std::string> FakeHaproxy::ask(haproxy::To to, std::string_view line, std::chrono::milliseconds within) {
@@ -59,7 +69,17 @@ void FakeHaproxy::reload() {
       s.check.status = 1;
       s.check.result = 0;
       s.sessions = 0;
+      s.maxconn = file_maxconn;
     }
+    backend.queued = 0;
+  }
+}
+
+void FakeHaproxy::arrive(const std::string& backend, unsigned connections) {
+  for (auto& b : running.backends) {
+    if (b.name != backend) continue;
+    b.queued += connections;
+    for (auto& s : b.servers) grab(b, s);
   }
 }
 
@@ -75,6 +95,7 @@ std::string FakeHaproxy::answer(const std::string& command) {
   }
   if (refuse && refuse(command)) return "[3]: Permission denied\n\n";
   if (command.starts_with("set server ")) return set_server(command);
+  if (command.starts_with("set maxconn server ")) return set_maxconn(command);
   if (holds && command.starts_with("hold ")) {
     const auto words = command.find_last_of(' ');
     (*holds)[command.substr(5, words - 5)].left = std::chrono::milliseconds(std::stoi(command.substr(words + 1)));
@@ -116,11 +137,33 @@ std::string FakeHaproxy::set_server(const std::string& command) {
       for (const Command c :
            {Command::health_up, Command::health_down, Command::state_ready, Command::state_drain, Command::state_maint}) {
         if (command != haproxy::Step{backend.name, s.name, c, ""}.line()) continue;
+        const bool was_usable = s.usable();
         haproxy::carry_out(c, s);
+        if (!was_usable) grab(backend, s);
         commands.push_back(command.substr(std::string("set server ").size()));
         if (after_each) after_each();
         return "\n";
       }
+    }
+  }
+  return "[3]: No such server.\n\n";
+}
+
+/// As 2.6.12 does: 200 of the queue go with one command at most, and nobody with a limit of 0.
+std::string FakeHaproxy::set_maxconn(const std::string& command) {
+  constexpr unsigned kMostAtOnce = 200;
+  const std::size_t space = command.rfind(' ');
+  for (auto& backend : running.backends) {
+    for (auto& s : backend.servers) {
+      if (command.substr(0, space) != "set maxconn server " + backend.name + "/" + s.name) continue;
+      s.maxconn = static_cast<unsigned>(std::stoul(command.substr(space + 1)));
+      const unsigned stay = backend.queued - std::min(backend.queued, kMostAtOnce);
+      backend.queued -= stay;
+      if (s.maxconn > 0) grab(backend, s);
+      backend.queued += stay;
+      commands.push_back(command.substr(std::string("set ").size()));
+      if (after_each) after_each();
+      return "\n";
     }
   }
   return "[3]: No such server.\n\n";
@@ -148,11 +191,13 @@ std::string FakeHaproxy::look(const std::string& what) const {
     }
     return text + "\n";
   }
-  std::string text = "# pxname,svname,scur,act,bck,type,check_rise,check_fall,check_health,\n";
+  std::string text = "# pxname,svname,qcur,scur,slim,act,bck,type,check_rise,check_fall,check_health,\n";
   for (const auto& backend : running.backends) {
     for (const auto& s : backend.servers)
-      text += fmt::format("{},{},{},{},{},2,{},{},{},\n", backend.name, s.name, s.sessions, s.backup ? 0 : 1, s.backup ? 1 : 0,
-                          s.check.rise, s.check.fall, s.check.health);
+      text += fmt::format("{},{},0,{},{},{},{},2,{},{},{},\n", backend.name, s.name, s.sessions,
+                          s.maxconn == 0 ? "" : std::to_string(s.maxconn), s.backup ? 0 : 1, s.backup ? 1 : 0, s.check.rise,
+                          s.check.fall, s.check.health);
+    text += fmt::format("{},BACKEND,{},0,500,1,0,1,,,,\n", backend.name, backend.queued);
   }
   return text + "\n";
 }

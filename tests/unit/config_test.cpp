@@ -257,7 +257,7 @@ TEST_CASE("an unknown key is named, with the near one or with all there are") {
   for (const char* key : {"auth", "forget"}) {
     CHECK(complaints(with_cluster_key(std::string(key) + ": 1s")).find("unknown key") != std::string::npos);
   }
-  for (const char* key : {"port", "tags", "prefer", "match", "ramp"}) {
+  for (const char* key : {"port", "tags", "prefer", "match"}) {
     CHECK(complaints(with_backend("{name: r, serves: replica, " + std::string(key) + ": x}")).find("unknown key") !=
           std::string::npos);
   }
@@ -300,7 +300,7 @@ TEST_CASE("a value of the wrong type is refused") {
         "f:5:12: 'name' has no value (write one, or remove the key)\n");
   CHECK(complaints(with_backend("w")) ==
         "f:5:5: 'backends' is 'w' (write a mapping with the keys name, serves, max_lag, lag_back, lag_hold, fallback, "
-        "server_options)\n");
+        "ramp, server_options)\n");
   CHECK(complaints(with_cluster_key("poll: 1s")) ==
         "f:6:9: 'poll' is '1s' (write a mapping with the keys calm, alert, timeout)\n");
   CHECK(complaints(with_haproxy("socket: /s, observe: maybe")) == "f:6:32: 'observe' is 'maybe' (write true or false)\n");
@@ -308,6 +308,44 @@ TEST_CASE("a value of the wrong type is refused") {
         "f:5:12: 'name' has a control character in it: 'a\\x0ab' (write it on one line, in printable characters)\n");
   CHECK(complaints(with_haproxy("socket: \"/s\\0\"")) ==
         "f:6:19: 'socket' has a control character in it: '/s\\x00' (write it on one line, in printable characters)\n");
+}
+
+TEST_CASE("a ramp has a start, and takes 2 s where it does not say how long") {
+  const auto ramp = [](const std::string& text) {
+    return parse_config(with_backend("{name: w, serves: primary, ramp: " + text + "}"), "f")->clusters[0].backends[0].ramp;
+  };
+  CHECK(ramp("{start: 20}") == controller::RampConfig{20, milliseconds(2000)});
+  CHECK(ramp("{start: 10000, over: 100ms}") == controller::RampConfig{10'000, milliseconds(100)});
+  CHECK(ramp("{over: 1min, start: 1}") == controller::RampConfig{1, milliseconds(60'000)});
+  CHECK_FALSE(parse_config(kCluster + kHaproxy, "f")->clusters[0].backends[0].ramp);
+}
+
+TEST_CASE("what is no ramp is refused") {
+  const auto ramp = [](const std::string& text) {
+    return complaints(with_backend("{name: w, serves: primary, ramp: " + text + "}"));
+  };
+  CHECK(ramp("20") == "f:5:38: 'ramp' is '20' (write a mapping with the keys start, over)\n");
+  CHECK(ramp("{over: 1s}") ==
+        "f:5:38: 'start' is missing (write how many connections a new writer takes at first, such as 20)\n");
+  CHECK(ramp("{start: 0}") == "f:5:46: 'start' is '0' (write a whole number, 1 to 10000)\n");
+  CHECK(ramp("{start: 10001}") == "f:5:46: 'start' is '10001' (write a whole number, 1 to 10000)\n");
+  CHECK(ramp("{start: -1}") == "f:5:46: 'start' is '-1' (write a whole number, 1 to 10000)\n");
+  CHECK(ramp("{start: 20s}") == "f:5:46: 'start' is '20s' (write a whole number, 1 to 10000)\n");
+  CHECK(ramp("{start: 99999999999}") == "f:5:46: 'start' is '99999999999' (write a whole number, 1 to 10000)\n");
+  CHECK(ramp("{start: 20, over: 50ms}") == "f:5:56: 'over' is 50ms, out of range (write a duration from 100ms to 1min)\n");
+  CHECK(ramp("{start: 20, over: 2min}") == "f:5:56: 'over' is 2min, out of range (write a duration from 100ms to 1min)\n");
+  CHECK(ramp("{start: 20, ower: 2s}") == "f:5:50: unknown key 'ower' (did you mean 'over'?)\n");
+  CHECK(complaints(with_backend("{name: r, serves: replica, ramp: {start: 20}}")) ==
+        "f:5:32: 'ramp' goes with serves: primary only (remove it)\n");
+}
+
+TEST_CASE("a ramp goes with method: runtime only") {
+  const std::string cluster =
+      "clusters:\n- scope: main\n  members: [http://10.0.0.11]\n  backends:\n  - {name: w, serves: primary, ramp: {start: "
+      "20}}\n";
+  CHECK(complaints(cluster + "haproxy: {method: file, master_socket: /m, fragment: /d/f.cfg}\n") ==
+        "f:5:32: 'ramp' goes with method: runtime only (remove it, or write method: runtime)\n");
+  CHECK(complaints(cluster + "haproxy: {method: runtime, socket: /s, fragment: /d/f.cfg}\n") == "");
 }
 
 TEST_CASE("a backend's keys must go together") {

@@ -184,7 +184,7 @@ TEST_CASE("servers state in another form or cut short is refused") {
   CHECK(parse_servers_state("1\n" + std::string(500, '\x01')).error().detail.size() < 200);
 }
 
-TEST_CASE("show stat adds rise, fall, backup and sessions, in every version") {
+TEST_CASE("show stat adds rise, fall, backup, sessions and maxconn, in every version") {
   const std::string version = GENERATE("2.6", "3.0", "3.2");
   const std::string stat = GENERATE("show_stat_servers_csv.txt", "show_stat_csv.txt");
   CAPTURE(version, stat);
@@ -195,6 +195,8 @@ TEST_CASE("show stat adds rise, fall, backup and sessions, in every version") {
   CHECK(node1.check.rise == 3);
   CHECK(node1.check.fall == 2);
   CHECK(node1.sessions == 1);
+  CHECK(node1.maxconn == 0);
+  CHECK((*backends)[1].servers[0].maxconn == 100);
   CHECK_FALSE(node1.backup);
   const Server& backup = (*backends)[1].servers[2];
   CHECK(backup.backup);
@@ -205,9 +207,12 @@ TEST_CASE("show stat adds rise, fall, backup and sessions, in every version") {
 TEST_CASE("columns of show stat are found by name") {
   std::vector<BackendState> backends = {{"pg", {Server{}}}};
   backends[0].servers[0].name = "n1";
-  REQUIRE(merge_stat("# pxname,svname,new,scur,bck,type,check_rise,other,check_fall,\npg,n1,77,5,1,2,4,88,6,\n\n", backends));
+  REQUIRE(merge_stat(
+      "# pxname,svname,qcur,new,scur,slim,bck,type,check_rise,other,check_fall,\npg,n1,3,77,5,20,1,2,4,88,6,\n\n", backends));
   const Server& server = backends[0].servers[0];
   CHECK(server.sessions == 5);
+  CHECK(server.maxconn == 20);
+  CHECK(backends[0].queued == 3);
   CHECK(server.backup);
   CHECK(server.check.rise == 4);
   CHECK(server.check.fall == 6);
@@ -216,9 +221,23 @@ TEST_CASE("columns of show stat are found by name") {
 TEST_CASE("a backend's own line in show stat is not taken for a server of that name") {
   std::vector<BackendState> backends = {{"pg", {Server{}}}};
   backends[0].servers[0].name = "BACKEND";
-  REQUIRE(merge_stat("# pxname,svname,scur,bck,type,check_rise,check_fall,\npg,BACKEND,3,0,2,,,\npg,BACKEND,9,1,1,,,\n\n",
-                     backends));
+  REQUIRE(merge_stat(
+      "# pxname,svname,qcur,scur,slim,bck,type,check_rise,check_fall,\npg,BACKEND,0,3,,0,2,,,\npg,BACKEND,4,9,200,1,1,,,\n\n",
+      backends));
   CHECK(backends[0].servers[0].sessions == 3);
+  CHECK(backends[0].servers[0].maxconn == 0);
+}
+
+TEST_CASE("who is queued counts, for the backend and for one of its servers") {
+  std::vector<BackendState> backends = {{"a", {Server{}}}, {"b", {Server{}}}};
+  backends[0].servers[0].name = "n1";
+  REQUIRE(
+      merge_stat("# pxname,svname,qcur,scur,slim,bck,type,check_rise,check_fall,\n"
+                 "a,FRONTEND,,9,2000,,0,,,\na,n1,2,20,20,0,2,2,3,\na,BACKEND,480,500,200,0,1,,,\nc,BACKEND,7,7,200,0,1,,,\n\n",
+                 backends));
+  CHECK(backends[0].queued == 482);
+  CHECK(backends[0].servers[0].maxconn == 20);
+  CHECK(backends[1].queued == 0);
 }
 
 TEST_CASE("what a checked server answered cannot forge a line of show stat") {
@@ -226,9 +245,9 @@ TEST_CASE("what a checked server answered cannot forge a line of show stat") {
   backends[0].servers[0].name = "n1";
   backends[0].servers[1].name = "n2";
   REQUIRE(
-      merge_stat("# pxname,svname,scur,bck,type,last_chk,check_rise,check_fall,\n"
-                 "pg,n1,1,0,2,\"a, \"\"b\"\"\npg,n2,9,1,2,x,9,9,\n\",2,3,\n"
-                 "pg,n2,2,0,2,fine,4,5,\n\n",
+      merge_stat("# pxname,svname,qcur,scur,slim,bck,type,last_chk,check_rise,check_fall,\n"
+                 "pg,n1,0,1,,0,2,\"a, \"\"b\"\"\npg,n2,9,9,9,1,2,x,9,9,\n\",2,3,\n"
+                 "pg,n2,0,2,,0,2,fine,4,5,\n\n",
                  backends));
   CHECK(backends[0].servers[0].sessions == 1);
   CHECK(backends[0].servers[0].check.rise == 2);
@@ -243,8 +262,8 @@ TEST_CASE("servers that only one of the two replies names are left as they are")
   backends[1].servers[0].name = "n1";
   backends[1].servers[0].sessions = 42;
   REQUIRE(
-      merge_stat("# pxname,svname,scur,bck,type,check_rise,check_fall,\n"
-                 "new,n1,7,0,2,2,3,\npg,n9,8,0,2,2,3,\npg,n1,9,0,2,2,3,\n\n",
+      merge_stat("# pxname,svname,qcur,scur,slim,bck,type,check_rise,check_fall,\n"
+                 "new,n1,0,7,,0,2,2,3,\npg,n9,0,8,,0,2,2,3,\npg,n1,0,9,,0,2,2,3,\n\n",
                  backends));
   CHECK(backends[0].servers[0].sessions == 9);
   CHECK(backends[1].servers[0].sessions == 42);
@@ -256,8 +275,8 @@ TEST_CASE("show stat is matched whatever order it comes in") {
   backends[0].servers[1].name = "n2";
   backends[1].servers[0].name = "n1";
   REQUIRE(
-      merge_stat("# pxname,svname,scur,bck,type,check_rise,check_fall,\n"
-                 "b,n1,3,0,2,,,\na,n2,2,0,2,,,\na,n1,1,0,2,,,\n\n",
+      merge_stat("# pxname,svname,qcur,scur,slim,bck,type,check_rise,check_fall,\n"
+                 "b,n1,0,3,,0,2,,,\na,n2,0,2,,0,2,,,\na,n1,0,1,,0,2,,,\n\n",
                  backends));
   CHECK(backends[0].servers[0].sessions == 1);
   CHECK(backends[0].servers[1].sessions == 2);
@@ -278,6 +297,9 @@ TEST_CASE("show stat in another form or cut short is refused") {
   }
   CHECK_FALSE(merge(good.substr(0, good.size() - 1)));
   CHECK_FALSE(merge(replaced(good, ",scur,", ",cur,")));
+  CHECK_FALSE(merge(replaced(good, ",slim,", ",lim,")));
+  CHECK_FALSE(merge(replaced(good, "pg_primary,node1,0,", "pg_primary,node1,many,")));
+  CHECK_FALSE(merge(replaced(good, "pg_replicas,node1,0,0,0,0,100,", "pg_replicas,node1,0,0,0,0,ten,")));
   CHECK_FALSE(merge(replaced(good, "check_fall", "check_full")));
   CHECK_FALSE(merge(replaced(good, "pg_primary,node1,0,0,1,", "pg_primary,node1,0,0,one,")));
   CHECK_FALSE(merge(replaced(good, "pg_primary,node1,0,0,1,", "pg_primary,node1,0,0,-1,")));
@@ -333,7 +355,8 @@ TEST_CASE("a look with a part missing, out of order or refused is refused") {
 TEST_CASE("a look is not misled by what a checked server answered") {
   const std::string info = fixture("2.6", "show_info.txt");
   const std::string stat =
-      "# pxname,svname,scur,bck,type,last_chk,check_rise,check_fall,\npg,n1,6,0,2,\"\n\n1\n# be_id \n\n# pxname,\",2,3,\n\n";
+      "# pxname,svname,qcur,scur,slim,bck,type,last_chk,check_rise,check_fall,\npg,n1,0,6,,0,2,\"\n\n1\n# be_id \n\n# "
+      "pxname,\",2,3,\n\n";
   const Result<Running> running =
       parse_look(info + kHeader + "2 pg 1 n1 10.0.0.1 2 0 1 1 4 1 0 2 0 0 0 0 - 1 - 0 0 - - 0\n\n" + stat);
   REQUIRE(running);

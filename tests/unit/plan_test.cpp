@@ -135,6 +135,32 @@ TEST_CASE("sessions on a writer that is out are ended, also when it is out alrea
   CHECK(after(plan, running({old})).find("pg", "a")->sessions == 0);
 }
 
+TEST_CASE("a limit is sent where it is another, or where somebody waits who has room, and then no more") {
+  const auto sent = [](unsigned is, unsigned sessions, unsigned queued, unsigned wanted, bool in = true) {
+    Running now = running({in ? up("a") : down("a")});
+    now.backends[0].queued = queued;
+    now.backends[0].servers[0].maxconn = is;
+    now.backends[0].servers[0].sessions = sessions;
+    const std::vector<Limit> limits = {{"pg", "a", wanted, "because"}, {"pg", "nobody", wanted, "because"}};
+    const auto plan = diff({}, now, {}, limits);
+    CHECK(plan.nothing_to_send() == plan.limits.empty());
+    CHECK(diff({}, after(plan, now), {}, limits).nothing_to_send());
+    Lines text;
+    for (const Limit& limit : plan.limits) text.push_back(limit.line());
+    return text;
+  };
+  const Lines to_20{"set maxconn server pg/a 20"};
+  CHECK(sent(100, 0, 0, 20) == to_20);
+  CHECK(sent(0, 50, 50, 20) == to_20);
+  CHECK(sent(20, 0, 0, 20) == Lines{});
+  CHECK(sent(20, 20, 7, 20) == Lines{});
+  CHECK(sent(20, 30, 7, 20) == Lines{});
+  CHECK(sent(20, 19, 1, 20) == to_20);
+  CHECK(sent(20, 19, 1, 20, false) == Lines{});
+  CHECK(sent(0, 5, 9, 0) == Lines{});  // 0 lets nobody go
+  CHECK(sent(20, 5, 9, 0) == Lines{"set maxconn server pg/a 0"});
+}
+
 namespace {
 
 /// All worlds of three servers: each up or down with its counter anywhere, ready, or in maint or drain of ours or of another's.

@@ -15,6 +15,7 @@ Remembered sample_state() {
   state.ours = {{"pg_primary", "pg1"}, {"pg_replicas", "pg2"}};
   state.by_admin = {{"pg_primary", "pg3"}};
   state.passes_wrongly_since = {{{"pg_primary", "pg2"}, 1'700'000'050}};
+  state.ramps = {{{"pg_primary", "pg3"}, {100, 20, std::chrono::milliseconds(2000)}}};
   state.clusters = {{"main",
                      "http://10.0.0.1:8008",
                      "7311111111111111111",
@@ -60,9 +61,16 @@ TEST_CASE("the file is indented JSON with a version, the same bytes for the same
         "  \"ours\": [],\n"
         "  \"by_admin\": [],\n"
         "  \"passes_wrongly\": [],\n"
+        "  \"ramps\": [],\n"
         "  \"clusters\": []\n"
         "}\n");
   CHECK(render_state(sample_state()) == render_state(sample_state()));
+}
+
+TEST_CASE("a file from before there were ramps is read") {
+  const auto state = parse_state(replaced(render_state({}), "  \"ramps\": [],\n", ""), "f");
+  REQUIRE(state);
+  CHECK(*state == Remembered{});
 }
 
 TEST_CASE("another version, and a file without one, is an error that names it") {
@@ -92,6 +100,9 @@ TEST_CASE("values out of their range are refused by their key") {
   CHECK(detail(replaced(good, "\"ttl\": 20", "\"ttl\": 0")) == "'ttl' is missing or wrong");
   CHECK(detail(replaced(good, "\"loop_wait\": 5", "\"loop_wait\": 86401")) == "'loop_wait' is missing or wrong");
   CHECK(detail(replaced(good, "\"timeline\": 3", "\"timeline\": 4294967296")) == "'timeline' is missing or wrong");
+  CHECK(detail(replaced(good, "\"maxconn\": 100", "\"maxconn\": -1")) == "'maxconn' is missing or wrong");
+  CHECK(detail(replaced(good, "\"start\": 20", "\"start\": 0")) == "'start' is missing or wrong");
+  CHECK(detail(replaced(good, "\"over_ms\": 2000", "\"over_ms\": 0")) == "'over_ms' is missing or wrong");
   CHECK(detail(replaced(good, "\"pid\": 4711", "\"pid\": \"4711\"")) == "'pid' is missing or wrong");
   CHECK(detail(replaced(good, "7311111111111111111", "73; x")) == "'system_identifier' is missing or wrong");
   CHECK(detail(replaced(good, "\"server\": \"pg1\"", "\"server\": \"pg1; show info\"")) == "'ours' is missing or wrong");
