@@ -33,9 +33,9 @@ HoldReason heard(const ClusterSnapshot& seen, const std::string& writer, Duratio
 
 /// Has the holder shown, since the hold began, that more is coming? A claim counts against it only while it is young: a member
 /// that hangs has not failed before its request times out, which takes longer than `pre_hold`.
-bool shows_more(const Sighting& holder, const std::string& scope, Instant began, Instant now) {
+bool shows_more(const Sighting& holder, const std::string& scope, HoldReason cause, Instant began, Instant now) {
   constexpr Duration kInFlight = std::chrono::milliseconds(100);
-  if (holder.silence) return holder.silence->since >= began - kInFlight;
+  if (holder.silence) return cause == HoldReason::stop || holder.silence->since >= began - kInFlight;
   const Answer* answer = answer_of(holder);
   if (answer == nullptr) return true;  // not asked yet, after a change of configuration
   if (!is_claim(*answer, scope, "", "")) return holder.answer->asked_at >= began - kInFlight;
@@ -47,7 +47,7 @@ bool shows_more(const Sighting& holder, const std::string& scope, Instant began,
 bool goes_on(const ClusterSnapshot& seen, const ClusterConfig& policy, Instant now, HoldMemory& memory) {
   const Sighting* holder = find_member(seen, memory.holder);
   if (holder == nullptr || now - memory.began >= longest_hold(policy, seen.timings)) return false;
-  if (shows_more(*holder, seen.scope, memory.began, now)) return true;
+  if (shows_more(*holder, seen.scope, memory.cause, memory.began, now)) return true;
   if (memory.cause == HoldReason::switchover && !seen.switchover) {
     if (!memory.key_gone_at) memory.key_gone_at = now;
     // Taken back, or refused: it claims still, asked after that.

@@ -4,7 +4,8 @@
 // The rules and where they come from (Patroni 3.0.2, 4.0.7, 4.1.5):
 //  - A planned switchover begins with the `failover` key in the DCS; the old primary goes on serving during its CHECKPOINT,
 //    then says `stopping`, and its PostgreSQL accepts connections only to answer FATAL. Nothing but holding them earlier helps.
-//  - A graceful stop silences the REST API at once and shows nothing else: silence after an announcement counts as more seen.
+//  - A graceful stop silences the REST API at once and shows nothing else: silence after an announcement counts as more seen,
+//    and before a stop's too, as the hook comes only when the API has been shut down (4.0.7).
 //  - `before_stop` (3.0.3 and later) runs before every stop, also of a restart and on replicas.
 // Announcements are hearsay. They begin a hold of `pre_hold`, once each; only what the members themselves show afterwards
 // makes it last, up to `hold`; and a switchover that came to nothing is followed by as long a time in which the DCS is not

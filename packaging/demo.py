@@ -11,7 +11,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, f"{TOP}/tests/cluster")
 
 from cluster import Cluster  # noqa: E402
-from haproxy import Haproxy  # noqa: E402
+from haproxy import LOAD_HOLD, Haproxy  # noqa: E402
 from pointsman import Pointsman, binary  # noqa: E402
 from processes import HarnessError, wait_until  # noqa: E402
 from traffic import Traffic  # noqa: E402
@@ -63,7 +63,8 @@ def timeline(traffic, begin, names):
         # The probe looks every 10 ms, so that a client may be a few milliseconds ahead of it.
         say(f"  {at(change.first_good)}  first good write through HAProxy: {max(0.0, change.delay) * 1000:.0f} ms after that")
     verdict = judge(traffic)
-    say(f"\n  writes: {verdict.attempts} tried, {verdict.good} good, {verdict.failed} failed (each a new connection)")
+    say(f"\n  writes: {verdict.attempts} tried, {verdict.good} good, {verdict.failed} failed (each a new connection)" +
+        ("" if verdict.failed else ": nobody was refused"))
     say(f"  longest time without a good write: {verdict.longest_gap * 1000:.0f} ms, of which PostgreSQL itself was away "
         f"{(change.new_writable - change.old_stopped) * 1000:.0f} ms")
     say(f"  reads: {verdict.reads} tried, {verdict.failed_reads} failed")
@@ -81,18 +82,23 @@ def demonstrate(options):
         names = {member.address: name for name, member in cluster.members.items()}
         say(f"  up after {time.monotonic() - begin:.1f} s in {cluster.folder}: " +
             ", ".join(f"{name} {address}" for address, name in names.items()))
-        haproxy = Haproxy(cluster, "fragment" if options.method == "file" else "documented")
+        if options.method == "file":
+            haproxy = Haproxy(cluster, "fragment", maxconn=1000, extra_global=LOAD_HOLD)
+        else:
+            haproxy = Haproxy(cluster, "hold", maxconn=1000)
         haproxy.start()
-        say(f"  HAProxy on {cluster.net}.1:5000 (writes) and :5001 (reads), checking as Patroni's documentation says")
-        pointsman = Pointsman(cluster, haproxy, options.method)
+        say(f"  HAProxy on {cluster.net}.1:5000 (writes) and :5001 (reads), checking as Patroni's documentation says; hold.lua lets new "
+            "connections wait while there is no writer")
+        pointsman = Pointsman(cluster, haproxy, options.method,
+                              cluster_keys={"watch": {"etcd": [f"http://{cluster.etcd_address}:2379"]}})
         pointsman.start()
-        say(f"  pointsman, method: {options.method}")
+        say(f"  pointsman, method: {options.method}; it watches etcd for announced switchovers")
         show_status(pointsman)
 
         leader = cluster.leader()
         wait_until(lambda: haproxy.usable("pg_primary") == {leader.name}, 15, "HAProxy writes to the primary alone")
         say("\na client writes every 20 ms, each time over a new connection; another one reads every 50 ms ...")
-        with Traffic(cluster, haproxy) as traffic:
+        with Traffic(cluster, haproxy, patience=30) as traffic:
             begin = time.monotonic()
             new = cluster.switchover()
             traffic.wait_write(30, new.address, after=begin)

@@ -13,6 +13,8 @@ for file in /usr/share/pointsman/pg_backends.cfg.mustache /usr/share/pointsman/h
   /usr/share/doc/pointsman/haproxy.cfg; do
   [ -f "$folder/root$file" ] || { echo "the package lacks $file"; exit 1; }
 done
+hook=/usr/share/pointsman/patroni_before_stop.sh
+[ -x "$folder/root$hook" ] || { echo "the package lacks $hook"; exit 1; }
 for unit in pointsman pointsman-once; do
   program=$(sed -n 's/^ExecStart=\([^ ]*\).*/\1/p' "$folder/root/usr/lib/systemd/system/$unit.service")
   [ -x "$folder/root$program" ] || { echo "$unit.service starts $program, which the package lacks"; exit 1; }

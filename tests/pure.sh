@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Holds the pure files to their word: no clock, log, file, socket, thread. And each library to its place.
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 pure=(
   controller/{announced,claim,config_parse,config_ramp,config_watch,config_yaml,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,preview,publish,ramp,readers,report,schedule,status,status_view,topology}.cpp

@@ -50,7 +50,8 @@ def role(kind, letter):
 
 
 class Door:
-    """A context manager: HAProxy, and what steers it."""
+    """A context manager: HAProxy, and what steers it. Made before the cluster starts: one that watches is told of stops by the members'
+    hook too, where Patroni has it."""
 
     def __init__(self, kind, cluster):
         self.kind, self.cluster = kind, cluster
@@ -62,6 +63,8 @@ class Door:
             keys = {"watch": {"etcd": [f"http://{cluster.etcd_address}:2379"]}} if kind.watch else {}
             self.pointsman = Pointsman(cluster, self.haproxy, kind.steering, name=f"door-{kind.name}", port=8010 + number,
                                        cluster_keys=keys)
+        if kind.watch:
+            cluster.before_stop = self.pointsman.hook()
 
     def missing(self):
         """Why this door cannot be opened with this build; empty when it can."""

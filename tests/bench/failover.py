@@ -20,13 +20,14 @@ sys.path[:0] = [f"{TOP}/tests/cluster", f"{TOP}/tests/bench"]
 
 import report  # noqa: E402
 import timeline  # noqa: E402
-from cluster import POSTGRESQL_BIN, Cluster  # noqa: E402
+from cluster import Cluster  # noqa: E402
 from crowd import Busy, Crowd, clients_binary  # noqa: E402
 from doors import CLIENTS, KINDS, ClientKind, Door, role  # noqa: E402
 from events import EVENTS, LONG, parse_events  # noqa: E402
 from figures import figures_of, truth_of  # noqa: E402
 from pointsman import binary  # noqa: E402
 from processes import HarnessError, wait_until  # noqa: E402
+from root import PATRONI, Root, make_root  # noqa: E402
 
 LONG_TIMEOUT = 60.0
 HEAL = 240.0   # seconds for the cluster to be whole again
@@ -48,8 +49,9 @@ def first_line(*words):
 
 
 def facts(options, namespaces):
-    versions = [first_line("/usr/sbin/haproxy", "-v"), first_line("/usr/bin/patroni", "--version"),
-                first_line(f"{POSTGRESQL_BIN}/postgres", "--version"), first_line("/usr/bin/etcd", "--version"),
+    root = options.patroni
+    versions = [first_line("/usr/sbin/haproxy", "-v"), first_line(*root.inside(), "/usr/bin/patroni", "--version"),
+                first_line(*root.inside(), f"{root.postgresql_bin}/postgres", "--version"), first_line("/usr/bin/etcd", "--version"),
                 first_line(binary(), "--version")]
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
@@ -133,14 +135,15 @@ def perform(run):
     options = run.options
     say("starting etcd and three Patroni members with PostgreSQL ...")
     roles = [role(kind, letter) for kind in KINDS for letter in CLIENTS]
-    with Cluster(ttl=options.ttl, loop_wait=options.loop_wait, retry_timeout=options.retry_timeout, namespaces=run.namespaces,
-                 roles=roles, parameters={"max_connections": 1200}) as cluster:
+    cluster = Cluster(ttl=options.ttl, loop_wait=options.loop_wait, retry_timeout=options.retry_timeout, namespaces=run.namespaces,
+                      roles=roles, parameters={"max_connections": 1200}, patroni=options.patroni)
+    made = [Door(kind, cluster) for kind in options.kinds]
+    with cluster:
         doors = []
-        for kind in options.kinds:
-            door = Door(kind, cluster)
+        for door in made:
             if missing := door.missing():
-                run.left_out.append((kind.title, missing))
-                say(f"  left out: {kind.title}: {missing}")
+                run.left_out.append((door.kind.title, missing))
+                say(f"  left out: {door.kind.title}: {missing}")
             else:
                 doors.append(door)
         run.kinds = [door.kind for door in doors]
@@ -201,6 +204,8 @@ def parse_options():
     parser.add_argument("--json", metavar="FILE", help="everything that was measured")
     parser.add_argument("--svg", metavar="FILE", help="a picture of the first event in which all doors have clients at once")
     parser.add_argument("--svg-event", metavar="EVENT", choices=EVENTS, help="a picture of the first of these instead")
+    parser.add_argument("--patroni", metavar="ROOT", default="", help="Patroni and PostgreSQL of another Debian's root (tests/roots.sh), or "
+                        "`trixie`: of Debian 13, in a root that is made where there is none")
     parser.add_argument("--quick", action="store_true", help="one switchover and one kill with a small ttl")
     options = parser.parse_args()
     defaults = {"events": DEFAULT_EVENTS, "apart": APART, "ttl": 30, "loop_wait": 10, "retry_timeout": 10, **(QUICK if options.quick else {})}
@@ -226,8 +231,12 @@ def main():
     for path, name in ((binary(), "POINTSMAN"), (clients_binary(), "POINTSMAN_BENCH_CLIENTS")):
         if not os.access(path, os.X_OK):
             sys.exit(f"failover: there is no {path}: build it, or name it in {name}")
-    run = Run(options)
     trouble = ""
+    try:
+        options.patroni = make_root("trixie", *PATRONI) if options.patroni == "trixie" else Root(options.patroni)
+    except HarnessError as error:
+        sys.exit(f"failover: {error}")
+    run = Run(options)
     try:
         perform(run)
     except HarnessError as error:

@@ -37,7 +37,7 @@ class Client:
         connection = None
         try:
             connection = psycopg2.connect(host=options.host, port=options.port, user=options.kind, dbname="app",
-                                          connect_timeout=2, sslmode="disable", application_name=f"pointsman-{options.kind}")
+                                          connect_timeout=options.patience, sslmode="disable", application_name=f"pointsman-{options.kind}")
             record["connected"] = time.monotonic()
             record["phase"] = "look"
             with connection.cursor() as cursor:
@@ -89,6 +89,7 @@ def main():
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--every", type=float, default=0.02)
+    parser.add_argument("--patience", type=int, default=2, help="its connect_timeout, in seconds")
     parser.add_argument("--most", type=int, default=250)
     parser.add_argument("--run", default="run")
     parser.add_argument("--out", required=True)

@@ -1,6 +1,5 @@
 """A real cluster on loopback: etcd, and three Patroni members with PostgreSQL."""
 
-import glob
 import http.client
 import json
 import os
@@ -13,8 +12,9 @@ import yaml
 
 from namespaces import Namespaces
 from processes import HarnessError, kill9_in, let_go, new_folder, processes_in, refuse_leftovers, send, spawn, wait_until
+from root import Root
 
-POSTGRESQL_BIN = max(glob.glob("/usr/lib/postgresql/*/bin"), key=lambda path: int(path.split("/")[4]), default="/usr/bin")
+AS_POSTGRES = ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
 SCOPE = "main"
 ROLES = ("writer", "reader", "probe", "app")  # PostgreSQL's log tells clients apart by them, also where they are refused
 
@@ -51,6 +51,7 @@ class Member:
         trust = ["local all all trust"]
         for net in ("127.0.0.0/8", f"{cluster.net}.0/24"):
             trust += [f"host all all {net} trust", f"host replication all {net} trust"]
+        hooks = {"before_stop": cluster.before_stop.format(name=self.name)} if cluster.before_stop else {}
         return {
             "scope": SCOPE, "name": self.name,
             "restapi": {"listen": f"{self.address}:8008", "connect_address": f"{self.address}:8008"},
@@ -63,11 +64,12 @@ class Member:
             },
             "postgresql": {
                 "listen": f"{self.address}:5432", "connect_address": f"{self.address}:5432", "data_dir": self.data,
-                "bin_dir": POSTGRESQL_BIN, "pgpass": f"{self.folder}/pgpass", "pg_hba": trust, "parameters": parameters,
+                "bin_dir": cluster.patroni.postgresql_bin, "pgpass": f"{self.folder}/pgpass", "pg_hba": trust, "parameters": parameters,
                 "authentication": {"superuser": {"username": "postgres"}, "replication": {"username": "replicator"},
                                    "rewind": {"username": "postgres"}},
                 "basebackup": [{"checkpoint": "fast"}, "no-sync"],
                 "remove_data_directory_on_rewind_failure": True, "remove_data_directory_on_diverged_timelines": True,
+                **hooks,
             },
         }
 
@@ -79,13 +81,11 @@ class Member:
             shutil.chown(self.folder, "postgres", "postgres")
         with open(f"{self.folder}/patroni.yml", "w") as file:
             yaml.safe_dump(self.configuration(), file)
-        words = ["/usr/bin/patroni", f"{self.folder}/patroni.yml"]
-        environment = {"PATH": f"{POSTGRESQL_BIN}:/usr/bin:/bin", "LC_ALL": "C.UTF-8"}
-        user = "postgres"
-        if self.cluster.namespaces:
-            words, user = self.cluster.namespaces.inside(self, user) + words, None
-            environment["HOME"] = "/var/lib/postgresql"
-        self.patroni = spawn(words, self.folder, f"{self.folder}/patroni.log", user=user, env=environment)
+        root, namespaces = self.cluster.patroni, self.cluster.namespaces
+        words = [*(namespaces.inside(self) if namespaces else []), *root.inside(), *AS_POSTGRES, "/usr/bin/patroni",
+                 f"{self.folder}/patroni.yml"]
+        environment = {"PATH": f"{root.postgresql_bin}:/usr/bin:/bin", "LC_ALL": "C.UTF-8", "HOME": "/var/lib/postgresql"}
+        self.patroni = spawn(words, self.folder, f"{self.folder}/patroni.log", env=environment)
 
     def running(self):
         return self.patroni is not None and self.patroni.poll() is None
@@ -154,13 +154,15 @@ class Cluster:
     """etcd and three members. A context manager: everything ends with it, and with this process, however it ends.
 
     namespaces: each member in a network namespace of its own, so that `cut` and `join` work; needs root. `roles` and `parameters` are
-    PostgreSQL's, beside those that it has anyway.
+    PostgreSQL's, beside those that it has anyway. patroni: the Root that Patroni and PostgreSQL come from. `before_stop` is Patroni's
+    hook of that name, with {name} for the member's; set it before they start.
     """
 
-    def __init__(self, net=None, ttl=30, loop_wait=10, retry_timeout=10, namespaces=False, roles=(), parameters=None):
+    def __init__(self, net=None, ttl=30, loop_wait=10, retry_timeout=10, namespaces=False, roles=(), parameters=None, patroni=Root()):
         self.net = net or os.environ.get("POINTSMAN_NET", "127.0.0")
         self.namespaces = Namespaces(self.net) if namespaces else None
         self.roles, self.parameters = (*ROLES, *roles), parameters or {}
+        self.patroni, self.before_stop = patroni, ""
         if self.namespaces:
             self.net = self.namespaces.net
         self.ttl, self.loop_wait, self.retry_timeout = ttl, loop_wait, retry_timeout

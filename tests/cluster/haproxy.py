@@ -51,6 +51,7 @@ HOLD = """    tcp-request inspect-delay 60s
     server hold 127.0.0.1:1 backup
 """
 HOLD_LUA = os.path.abspath(f"{os.path.dirname(os.path.abspath(__file__))}/../../haproxy/hold.lua")
+LOAD_HOLD = f"    setenv POINTSMAN_HOLD 40s\n    lua-load {HOLD_LUA}\n"  # in `global`; the packaged template then holds too
 SERVER = {
     **dict.fromkeys(PACE, "    server {name} {address}:5432 maxconn 100 check port 8008\n"),
     "naive": "    server {name} {address}:5432 check port 5432 inter 2s fall 3 rise 2\n",
@@ -89,7 +90,7 @@ class Haproxy:
         for folder in (os.path.dirname(self.fragment), os.path.dirname(self.socket)):
             os.makedirs(folder, exist_ok=True)
         if self.kind == "hold":
-            extra_global += f"    lua-load {HOLD_LUA}\n"
+            extra_global += LOAD_HOLD
         main = BASE.format(folder=self.folder, net=self.cluster.net, maxconn=maxconn, extra_global=extra_global,
                            write_port=self.write_address[1], read_port=self.read_address[1])
         if self.kind in FRAGMENTS:

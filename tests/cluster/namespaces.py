@@ -5,7 +5,6 @@ so that the keeper takes it back however the run ends.
 """
 
 import os
-import pwd
 import subprocess
 
 from processes import NETWORK_FILE, HarnessError
@@ -57,13 +56,9 @@ class Namespaces:
     def port(self, member):
         return f"{self.bridge}{member.name}"
 
-    def inside(self, member, user=None):
-        """The words that make the command after them run in the member's namespace, as `user`."""
-        words = ["/usr/bin/nsenter", f"--net=/run/netns/{self.namespace(member)}"]
-        if user:
-            entry = pwd.getpwnam(user)
-            words += ["--setuid", str(entry.pw_uid), "--setgid", str(entry.pw_gid)]
-        return words
+    def inside(self, member):
+        """The words that make the command after them run in the member's namespace."""
+        return ["/usr/bin/nsenter", f"--net=/run/netns/{self.namespace(member)}"]
 
     def cut(self, member):
         """Nothing goes in or out any more, and nobody is told: the link stays up, as behind a switch that failed."""

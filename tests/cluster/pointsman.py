@@ -7,12 +7,14 @@ import signal
 import socket
 import subprocess
 import time
+import uuid
 
 import yaml
 
 from processes import HarnessError, spawn, wait_until
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+HOOK = os.path.abspath(f"{HERE}/../../packaging/patroni_before_stop.sh")
 
 
 def binary():
@@ -52,6 +54,15 @@ class Pointsman:
     def write_settings(self):
         with open(self.file, "w") as file:
             yaml.safe_dump(self.settings, file)
+
+    def hook(self):
+        """For Cluster.before_stop: tells this one of the member's stop. From its next start on it asks for a token."""
+        token = f"{self.folder}/token"
+        with open(token, "w") as file:
+            file.write(f"{uuid.uuid4()}\n")
+        self.settings["http"]["token_file"] = token
+        self.write_settings()
+        return f"{HOOK} -t {token} {{name}} http://{self.http_address[0]}:{self.http_address[1]}"
 
     def __enter__(self):
         self.start()

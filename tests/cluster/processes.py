@@ -9,7 +9,6 @@ the harness to go away, by whatever end, and then ends what is left and removes 
 import ctypes
 import glob
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -77,19 +76,14 @@ def kill9_in(folder):
     return len(first)
 
 
-def spawn(words, folder, log, user=None, env=None, stdin=subprocess.DEVNULL, stdout=None):
-    """Starts a process in `folder`, as `user`, with `env` added to the harness's environment; it writes into the file `log`."""
-    groups = {}
+def spawn(words, folder, log, env=None, stdin=subprocess.DEVNULL, stdout=None):
+    """Starts a process in `folder`, with `env` added to the harness's environment; it writes into the file `log`."""
     environment = dict(os.environ)
     environment.pop("NOTIFY_SOCKET", None)
-    if user:
-        entry = pwd.getpwnam(user)
-        groups = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": os.getgrouplist(user, entry.pw_gid)}
-        environment.update(HOME=entry.pw_dir, USER=user, LOGNAME=user)
     environment.update(env or {})
     with open(log, "ab") as output:
         return subprocess.Popen(words, cwd=folder, stdin=stdin, stdout=stdout or output, stderr=output, env=environment,
-                                start_new_session=True, **groups)
+                                start_new_session=True)
 
 
 def new_folder():

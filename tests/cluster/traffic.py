@@ -34,14 +34,15 @@ class Notes:
 
 
 class Traffic:
-    """A context manager: on entry the probe has seen every member, and writer and reader each had a good answer."""
+    """A context manager: on entry the probe has seen every member, and writer and reader each had a good answer. `patience`: the seconds
+    that they wait for a connection to stand."""
 
-    def __init__(self, cluster, haproxy, write_every=0.02, read_every=0.05, await_good=True):
+    def __init__(self, cluster, haproxy, write_every=0.02, read_every=0.05, await_good=True, patience=2):
         self.cluster, self.haproxy = cluster, haproxy
         self.run = uuid.uuid4().hex[:8]
         self.folder = f"{cluster.folder}/traffic-{self.run}"
         os.mkdir(self.folder)
-        self.write_every, self.read_every, self.await_good = write_every, read_every, await_good
+        self.write_every, self.read_every, self.await_good, self.patience = write_every, read_every, await_good, patience
         self.probe_notes = Notes(f"{self.folder}/probe")
         self.write_notes = Notes(f"{self.folder}/writer")
         self.read_notes = Notes(f"{self.folder}/reader")
@@ -75,7 +76,7 @@ class Traffic:
 
     def client(self, kind, address, every, notes):
         self.spawn("client.py", "--kind", kind, "--host", address[0], "--port", str(address[1]), "--every", str(every), "--run",
-                   self.run, "--out", notes.path)
+                   self.run, "--patience", str(self.patience), "--out", notes.path)
 
     def spawn(self, script, *arguments):
         self.processes.append(spawn(["/usr/bin/python3", f"{HERE}/{script}", *arguments], self.folder, f"{self.folder}/log",

@@ -55,7 +55,7 @@ BOTH = "".join(f"    server {name} {address}:{port} disabled\n" for name, (addre
 def words_for(version):
     """How this version of HAProxy is started: a program's path, or the root of another Debian."""
     if os.path.isdir(version):
-        return ["/usr/bin/python3", f"{HERE}/in_root.py", version, "/usr/sbin/haproxy"]
+        return ["/usr/bin/python3", f"{HERE}/../in_root.py", version, "/usr/sbin/haproxy"]
     return [version]
 
 

@@ -133,6 +133,27 @@ TEST_CASE("silence after an announcement counts as more seen, up to the longest 
   CHECK(w.hold() == HoldReason::none);
 }
 
+TEST_CASE("a stop that is announced when the API is silent already is waited for: the hook is the member's own word") {
+  World w;
+  w.config.hold = 10s;
+  w.hold();
+  falls_silent(w.seen, 0, w.now);
+  const auto others_answer = [&] {
+    for (const std::size_t i : {1, 2}) says(w.seen, i, replica(), w.now);
+  };
+  w.now += 500ms;
+  others_answer();
+  CHECK(w.hold() == HoldReason::none);
+  w.stop("pg1");
+  for (int i = 0; i < 490; ++i) {
+    CHECK(w.hold() == HoldReason::stop);
+    w.now += 20ms;
+    others_answer();
+  }
+  w.now += 1s;
+  CHECK(w.hold() == HoldReason::none);
+}
+
 TEST_CASE("a stop of a replica holds nobody, and one of the writer that comes to nothing is over after pre_hold") {
   World w;
   w.hold();
