@@ -4,8 +4,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 pure=(
-  controller/{announced,claim,config_parse,config_watch,config_yaml,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,preview,publish,readers,report,schedule,status,status_view,topology}.cpp
-  controller/{announced,claim,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,preview,publish,readers,report,schedule,status,status_view,topology}.h
+  controller/{announced,claim,config_parse,config_watch,config_yaml,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,preview,publish,readers,report,schedule,status,status_view,topology,unreplicated}.cpp
+  controller/{announced,claim,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,preview,publish,readers,report,schedule,status,status_view,topology,unreplicated}.h
   haproxy/{address,fragment,hold,parse,plan,running,words}.cpp
   haproxy/{address,desired,fragment,hold,parse,plan,running,words}.h
 )
