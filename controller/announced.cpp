@@ -43,10 +43,24 @@ bool shows_more(const Sighting& holder, const std::string& scope, HoldReason cau
   return now - holder.answer->asked_at > std::chrono::milliseconds(150) + 5 * took;
 }
 
+/// Until the holder claims, and not when a replica streams from it again, for so long that it would have been heard of
+/// if that were another writer's stream.
+bool is_unreplicated(const ClusterSnapshot& seen, const Sighting& holder, Instant now, HoldMemory& memory) {
+  const Answer* answer = answer_of(holder);
+  if (answer != nullptr && holder.answer->answered_at > memory.began && is_claim(*answer, seen.scope, "", "")) return false;
+  if (replication(seen, holder, memory.streamers, now) != Replication::goes_on) {
+    memory.streams_again_at.reset();
+    return true;
+  }
+  if (!memory.streams_again_at) memory.streams_again_at = now;
+  return now - *memory.streams_again_at < std::chrono::seconds(1);
+}
+
 /// Does the hold under way go on?
 bool goes_on(const ClusterSnapshot& seen, const ClusterConfig& policy, Instant now, HoldMemory& memory) {
   const Sighting* holder = find_member(seen, memory.holder);
   if (holder == nullptr || now - memory.began >= longest_hold(policy, seen.timings)) return false;
+  if (memory.cause == HoldReason::unreplicated) return is_unreplicated(seen, *holder, now, memory);
   if (shows_more(*holder, seen.scope, memory.cause, memory.began, now)) return true;
   if (memory.cause == HoldReason::switchover && !seen.switchover) {
     if (!memory.key_gone_at) memory.key_gone_at = now;
@@ -57,20 +71,41 @@ bool goes_on(const ClusterSnapshot& seen, const ClusterConfig& policy, Instant n
 }
 
 void note_fruitless(HoldMemory& memory, Duration longest, Instant now) {
-  if (memory.cause == HoldReason::switchover) {
-    memory.fruitless_at = now;
-    return;
-  }
-  const bool in_a_row = memory.fruitless_stop_at && now - *memory.fruitless_stop_at < longest;
-  memory.fruitless_stops = in_a_row ? memory.fruitless_stops + 1 : 1;
-  memory.fruitless_stop_at = now;
+  const auto before = memory.fruitless.find(memory.cause);
+  const bool in_a_row = before != memory.fruitless.end() && now - before->second.last < longest;
+  memory.fruitless[memory.cause] = {now, in_a_row ? before->second.in_a_row + 1 : 1};
 }
 
-bool is_believed(HoldReason announced, const HoldMemory& memory, Duration longest, Instant now) {
-  constexpr unsigned kMostFruitless = 3;
-  if (announced == HoldReason::switchover) return !memory.fruitless_at || now - *memory.fruitless_at >= longest;
-  // The hook is the member's own, and comes behind a CHECKPOINT that may have taken longer than the switchover's pre_hold.
-  return memory.fruitless_stops < kMostFruitless || now - *memory.fruitless_stop_at >= longest;
+bool is_believed(HoldReason reason, const HoldMemory& memory, Duration longest, Instant now) {
+  // A hook is the member's own, and comes behind a CHECKPOINT that may have taken longer than the switchover's pre_hold; what
+  // replicas show is their own too.
+  const unsigned most = reason == HoldReason::switchover ? 1 : 3;
+  const auto fruitless = memory.fruitless.find(reason);
+  return fruitless == memory.fruitless.end() || fruitless->second.in_a_row < most || now - fruitless->second.last >= longest;
+}
+
+void begin(HoldReason reason, const std::string& holder, Instant now, HoldMemory& memory) {
+  memory.cause = reason;
+  memory.holder = holder;
+  memory.began = now;
+  memory.key_gone_at.reset();
+  memory.streams_again_at.reset();
+}
+
+/// The hold under way is over once another is the writer, and where nothing comes of it.
+void end_if_over(const ClusterSnapshot& seen, const Topology& topology, const ClusterConfig& policy, Instant now,
+                 HoldMemory& memory) {
+  const Duration longest = longest_hold(policy, seen.timings);
+  const bool came_true = topology.writer_state == WriterState::settled && topology.writer &&
+                         topology.members[*topology.writer].url != memory.holder;
+  if (!came_true && goes_on(seen, policy, now, memory)) return;
+  if (came_true) {
+    memory.fruitless.clear();
+  } else {
+    note_fruitless(memory, longest, now);
+  }
+  if (now - memory.began >= longest) memory.streamers = {};  // no second hold for the same silence
+  memory.cause = HoldReason::none;
 }
 
 }  // namespace
@@ -85,6 +120,8 @@ const char* word(HoldReason reason) {
       return "switchover";
     case HoldReason::stop:
       return "stop";
+    case HoldReason::unreplicated:
+      return "unreplicated";
   }
   return "?";
 }
@@ -95,39 +132,33 @@ Duration longest_hold(const ClusterConfig& policy, const Timings& timings) {
 
 HoldVerdict judge_hold(const ClusterSnapshot& seen, const Topology& topology, const ClusterConfig& policy, Instant now,
                        HoldMemory& memory) {
-  const bool writing = topology.writer.has_value();
-  const std::string url = writing ? topology.members[*topology.writer].url : "";
-  const std::string name = writing ? topology.members[*topology.writer].name : "";
-
   const Duration longest = longest_hold(policy, seen.timings);
+  const MemberVerdict* judged = topology.writer ? &topology.members[*topology.writer] : nullptr;
+  const Sighting* writer = judged != nullptr ? find_member(seen, judged->url) : nullptr;
 
-  if (memory.cause != HoldReason::none) {
-    if (topology.writer_state == WriterState::settled && url != memory.holder) {
-      memory.cause = HoldReason::none;  // it came true
-      memory.fruitless_at.reset();
-      memory.fruitless_stops = 0;
-    } else if (!goes_on(seen, policy, now, memory)) {
-      note_fruitless(memory, longest, now);
-      memory.cause = HoldReason::none;
-    }
-  }
-  const Sighting* writer = writing ? find_member(seen, url) : nullptr;
+  if (memory.cause != HoldReason::none) end_if_over(seen, topology, policy, now, memory);
   const HoldReason announced =
-      writer != nullptr && !writer->name.empty() ? heard(seen, name, policy.pre_hold, now, memory) : HoldReason::none;
+      writer != nullptr && !writer->name.empty() ? heard(seen, judged->name, policy.pre_hold, now, memory) : HoldReason::none;
   if (announced != HoldReason::none && policy.pre_hold.count() > 0 && is_believed(announced, memory, longest, now)) {
     if (memory.cause == HoldReason::none) {
-      memory.cause = announced;
-      memory.holder = url;
-      memory.began = now;
-      memory.key_gone_at.reset();
+      begin(announced, writer->url, now, memory);
     } else if (announced == HoldReason::stop && memory.cause == HoldReason::switchover) {
       memory.cause = HoldReason::stop;  // the same one, and now for good
       memory.began = now;
     }
   }
+  bool uncertain = false;
+  if (memory.cause == HoldReason::none && writer != nullptr) {
+    note_streamers(seen, *writer, judged->write.reason == Reason::claims_writer, memory.streamers);
+    if (replication(seen, *writer, memory.streamers, now) == Replication::lost &&
+        is_believed(HoldReason::unreplicated, memory, longest, now)) {
+      begin(HoldReason::unreplicated, writer->url, now, memory);
+    }
+    uncertain = is_doubtful(seen, memory.streamers);
+  }
   if (memory.cause != HoldReason::none) return {memory.cause};
   if (topology.writer_state == WriterState::holding) return {HoldReason::wavers};
-  return {};
+  return {HoldReason::none, uncertain};
 }
 
 }  // namespace controller

@@ -7,43 +7,54 @@
 //  - A graceful stop silences the REST API at once and shows nothing else: silence after an announcement counts as more seen,
 //    and before a stop's too, as the hook comes only when the API has been shut down (4.0.7).
 //  - `before_stop` (3.0.3 and later) runs before every stop, also of a restart and on replicas.
+//  - A writer that says nothing and streams to nobody any more stops or is dead (unreplicated.h).
 // Announcements are hearsay. They begin a hold of `pre_hold`, once each; only what the members themselves show afterwards
 // makes it last, up to `hold`; and a switchover that came to nothing is followed by as long a time in which the DCS is not
-// believed.
+// believed, as three of the others in a row are.
 
 #include <string>
 
 #include "controller/board.h"
 #include "controller/config.h"
 #include "controller/topology.h"
+#include "controller/unreplicated.h"
 
 namespace controller {
 
 /// Why new connections to a write backend are to wait, from a closed list.
 enum class HoldReason : std::uint8_t {
-  none,        ///< they are not
-  wavers,      ///< the writer denies softly: a moment later it is known
-  switchover,  ///< the DCS announces one
-  stop,        ///< a hook announces the writer's stop
+  none,          ///< they are not
+  wavers,        ///< the writer denies softly: a moment later it is known
+  switchover,    ///< the DCS announces one
+  stop,          ///< a hook announces the writer's stop
+  unreplicated,  ///< the writer is silent, and its replicas stream from it no more
 };
 [[nodiscard]] const char* word(HoldReason reason);
 
+/// Holds of one reason that came to nothing.
+struct Fruitless {
+  Instant last{};
+  unsigned in_a_row = 0;  ///< none longer than a longest hold after the one before
+  friend bool operator==(const Fruitless&, const Fruitless&) = default;
+};
+
 /// What is carried from one round to the next, per cluster.
 struct HoldMemory {
-  HoldReason cause = HoldReason::none;  ///< of the hold under way: switchover or stop
+  HoldReason cause = HoldReason::none;  ///< of the hold under way: any but wavers
   std::string holder;                   ///< URL of the writer that it is about
   Instant began{};
-  std::string switchover_id;                 ///< the last one that was heard of
-  std::uint64_t stop_number = 0;             ///< likewise
-  std::optional<Instant> key_gone_at;        ///< the announcement was taken back, and the holder still claims
-  std::optional<Instant> fruitless_at;       ///< when a switchover's hold last came to nothing
-  std::optional<Instant> fruitless_stop_at;  ///< the same of a stop's
-  unsigned fruitless_stops = 0;              ///< in a row, none longer than a longest hold after the one before
+  std::string switchover_id;                  ///< the last one that was heard of
+  std::uint64_t stop_number = 0;              ///< likewise
+  std::optional<Instant> key_gone_at;         ///< the announcement was taken back, and the holder still claims
+  std::map<HoldReason, Fruitless> fruitless;  ///< since one came true
+  Streamers streamers;                        ///< of the writer
+  std::optional<Instant> streams_again_at;    ///< during a hold of `unreplicated`: one of them does
   friend bool operator==(const HoldMemory&, const HoldMemory&) = default;
 };
 
 struct HoldVerdict {
   HoldReason reason = HoldReason::none;
+  bool uncertain = false;  ///< a moment without news may change it: to be asked again at once
   [[nodiscard]] bool wanted() const { return reason != HoldReason::none; }
   friend bool operator==(const HoldVerdict&, const HoldVerdict&) = default;
 };

@@ -63,6 +63,7 @@ void Board::put(std::size_t cluster, std::size_t member, MemberReport report, co
     const std::lock_guard lock(mutex_);
     if (cluster >= now_.clusters.size() || member >= now_.clusters[cluster].members.size()) return;
     auto& known = now_.clusters[cluster].members[member];
+    known.in_flight.reset();
     const bool news =
         report.answer() == nullptr ? !known.silence : !known.answer || known.silence || is_news(*known.answer, report);
     if (news || (!api_ip.empty() && api_ip != known.api_ip)) ++now_.version;
@@ -76,7 +77,9 @@ void Board::put(std::size_t cluster, std::size_t member, MemberReport report, co
       ++known.silence->times;
       if (silent->failure == Failure::bad_answer) ++now_.clusters[cluster].refused;
     } else if (const auto* const answer = report.answer()) {
-      if (known.answer && !same_part(*known.answer->answer(), *answer)) known.before = *known.answer->answer();
+      const bool differs = known.answer && !same_part(*known.answer->answer(), *answer);
+      if (differs) known.before = *known.answer->answer();
+      if (differs || !known.answer) known.says_since = report.answered_at;
       known.silence.reset();
       if (!answer->name.empty()) known.name = answer->name;
       known.answer = std::move(report);
@@ -84,6 +87,12 @@ void Board::put(std::size_t cluster, std::size_t member, MemberReport report, co
     if (!news) return;
   }
   changed_.notify_all();
+}
+
+void Board::put_asked(std::size_t cluster, std::size_t member, Instant begun) {
+  const std::lock_guard lock(mutex_);
+  if (cluster >= now_.clusters.size() || member >= now_.clusters[cluster].members.size()) return;
+  now_.clusters[cluster].members[member].in_flight = begun;
 }
 
 void Board::put_cluster(std::size_t cluster, std::size_t from, const ClusterReport& report) {

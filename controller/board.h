@@ -32,7 +32,9 @@ struct Sighting {
   std::uint16_t postgres_port = 0;
   std::optional<MemberReport> answer;  ///< the last one that was an answer
   std::optional<Answer> before;        ///< the answer before the silence began or before `answer` differed from it
+  Instant says_since{};                ///< when the first answer came that did not differ from `answer`
   std::optional<Silence> silence;      ///< nothing while the last request was answered
+  std::optional<Instant> in_flight;    ///< when the request under way was begun; nothing: none is
   friend bool operator==(const Sighting&, const Sighting&) = default;
 };
 
@@ -86,15 +88,17 @@ class Board {
   explicit Board(Snapshot start);
 
   void put(std::size_t cluster, std::size_t member, MemberReport report, const std::string& api_ip);
+  /// A request was begun whose report is to come. No news by itself.
+  void put_asked(std::size_t cluster, std::size_t member, Instant begun);
   /// Fills names and addresses by API address (of the URL or as connected to) and port, and replaces `from`'s hearsay.
   void put_cluster(std::size_t cluster, std::size_t from, const ClusterReport& report);
   /// Counts a bad answer to `/cluster` or `/config`.
   void put_refusal(std::size_t cluster);
   void put_timings(std::size_t cluster, Timings timings);
 
-  /// What a watch saw: a switchover is announced, or no longer.
   /// Goes on after another board: its versions are below this one's, and what was announced there is here, by scope.
   void go_on_after(const Snapshot& before);
+  /// What a watch saw: a switchover is announced, or no longer.
   void put_switchover(std::size_t cluster, std::optional<Handover> switchover);
   /// Says the version of the board that has it.
   std::uint64_t put_stop(std::size_t cluster, const std::string& member, Instant at);

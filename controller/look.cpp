@@ -69,8 +69,8 @@ int check_command(const Options& options) {
   findings.insert(findings.end(), members.begin(), members.end());
   int exit_code = 0;
   for (const Finding& finding : findings) {
-    fmt::print("{}: {}\n", finding.error ? "error" : "warning", finding.text);
-    if (finding.error) exit_code = 1;
+    fmt::print("{}: {}\n", word(finding.kind), finding.text);
+    if (finding.kind == Finding::Kind::error) exit_code = 1;
   }
   if (exit_code == 0) fmt::print("{}: good\n", options.config.string());
   return exit_code;

@@ -87,6 +87,7 @@ Outcome Loop::round(const Snapshot& seen) {
     outcome.writer_known = outcome.writer_known && judgement.topology.writer.has_value();
     outcome.holding = outcome.holding || judgement.topology.writer_state == WriterState::holding;
   }
+  for (const HoldVerdict& hold : decided.holds) settled = settled && !hold.uncertain;
   outcome.ramping = any_ramp_runs(decided.memories.ramps, carried.running);
   // A hold is a lease that has to be renewed, a ramp goes on by itself.
   const bool quiet = settled && decided.memories.held.empty() && decided.plan.nothing_to_send() && !outcome.failed &&

@@ -204,7 +204,9 @@ class Poller::Impl {
     if (primary_due(cluster, now) <= now) {
       // Whoever may be asked already goes along: one picture of the cluster, and one waking for it.
       for (auto& member : cluster.members) {
-        if (primary_due(cluster, member, now, 0) <= now) ask(cluster, member, Path::primary);
+        if (primary_due(cluster, member, now, 0) > now) continue;
+        ask(cluster, member, Path::primary);
+        board_.put_asked(places_[member.slot].first, member.index, member.asked.last_asked);
       }
     }
     if (disputed(cluster)) {

@@ -27,8 +27,7 @@ bool tells_replication_state(const std::string& version) {
 
 enum class Streams : std::uint8_t { yes, no, unknown };
 
-/// Before 3.0.4 only the upstream knows, whoever of the members that is. It names the replica by `application_name`, which
-/// Patroni sets to the member's name, and by address.
+/// Before 3.0.4 only the upstream knows, whoever of the members that is.
 Streams streams_by_upstreams(const ClusterSnapshot& seen, const Sighting& replica, const Poll& poll, Instant now) {
   if (replica.name.empty() && !replica.postgres) return Streams::unknown;
   bool everybody_told = true;
@@ -39,11 +38,7 @@ Streams streams_by_upstreams(const ClusterSnapshot& seen, const Sighting& replic
       everybody_told = false;
       continue;
     }
-    for (const WalSender& sender : a->replication) {
-      const bool is_it =
-          replica.name.empty() ? sender.client_addr == replica.postgres->ip : sender.application_name == replica.name;
-      if (is_it && sender.state == "streaming") return Streams::yes;
-    }
+    if (streams_to(*a, replica)) return Streams::yes;
   }
   return everybody_told ? Streams::no : Streams::unknown;
 }
@@ -111,6 +106,14 @@ bool is_lagging(const BackendConfig& backend, std::optional<std::uint64_t> lag, 
 }
 
 }  // namespace
+
+bool streams_to(const Answer& upstream, const Sighting& replica) {
+  return std::any_of(upstream.replication.begin(), upstream.replication.end(), [&](const WalSender& sender) {
+    const bool is_it = replica.name.empty() ? replica.postgres && sender.client_addr == replica.postgres->ip
+                                            : sender.application_name == replica.name;
+    return is_it && sender.state == "streaming";
+  });
+}
 
 std::vector<std::vector<Verdict>> judge_reads(const ClusterSnapshot& seen, const ClusterConfig& policy, Instant now,
                                               Topology& topology, Memory& memory) {

@@ -10,4 +10,8 @@ namespace controller {
 [[nodiscard]] std::vector<std::vector<Verdict>> judge_reads(const ClusterSnapshot& seen, const ClusterConfig& policy,
                                                             Instant now, Topology& topology, Memory& memory);
 
+/// Does `upstream` say that it streams to this replica? It names it by `application_name`, which Patroni sets to the member's
+/// name, and by address.
+[[nodiscard]] bool streams_to(const Answer& upstream, const Sighting& replica);
+
 }  // namespace controller

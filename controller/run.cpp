@@ -66,8 +66,10 @@ class Daemon {
   }
 
   void run() {
-    for (const Finding& finding : examine_haproxy(*session_))
-      finding.error ? spdlog::error("{}", finding.text) : spdlog::warn("{}", finding.text);
+    for (const Finding& finding : examine_haproxy(*session_)) {
+      if (finding.kind == Finding::Kind::error) spdlog::error("{}", finding.text);
+      if (finding.kind == Finding::Kind::warning) spdlog::warn("{}", finding.text);
+    }
     for (Instant posted{}; g_stop == 0;) {
       if (g_reload != 0) {
         g_reload = 0;

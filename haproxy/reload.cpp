@@ -15,6 +15,7 @@
 #include "haproxy/clock.h"
 #include "haproxy/parse.h"
 #include "haproxy/process.h"
+#include "haproxy/started.h"
 
 namespace haproxy {
 namespace {
@@ -100,11 +101,6 @@ class PrivateFolder {
   fs::path path_;
 };
 
-/// What HAProxy reads of a folder.
-bool is_read_by_haproxy(const fs::path& name) {
-  return name.extension() == ".cfg" && !name.string().starts_with('.');
-}
-
 Result<void> fill(const fs::path& copy, const fs::path& folder, const fs::path& name, std::string_view candidate) {
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
@@ -146,7 +142,7 @@ bool move_words(std::vector<std::string>& words, const fs::path& folder, const f
   return has_fragment;
 }
 
-// ---- What HAProxy was started with ----
+// ---- What became of a reload ----
 
 Result<Processes> ask_processes(Talk& talk, milliseconds within) {
   return talk.ask(To::master(), "show proc", within).and_then([](const std::string& reply) { return parse_proc(reply); });
@@ -155,31 +151,6 @@ Result<Processes> ask_processes(Talk& talk, milliseconds within) {
 Result<Worker> ask_worker(Talk& talk, milliseconds within) {
   return talk.ask(To::worker(), "show info", within).and_then([](const std::string& reply) { return parse_info(reply); });
 }
-
-Result<std::vector<std::string>> words_of_running(Talk& talk, milliseconds patience) {
-  int pid = 0;
-  if (const Result<Processes> processes = ask_processes(talk, patience)) {
-    pid = processes->master.pid;
-  } else if (const Result<Worker> worker = ask_worker(talk, patience)) {
-    pid = worker->pid;
-  } else {
-    return tl::unexpected(worker.error());
-  }
-  const fs::path process = fs::path("/proc") / std::to_string(pid);
-  Result<std::string> bytes = DiskFiles().read(process / "cmdline");
-  if (!bytes) {
-    bytes.error().hint = "name the words that check the configuration in haproxy.validate";
-    return tl::unexpected(std::move(bytes.error()));
-  }
-  std::vector<std::string> command_line;
-  for (std::size_t at = 0, end; (end = bytes->find('\0', at)) != std::string::npos; at = end + 1) {
-    command_line.push_back(bytes->substr(at, end - at));
-  }
-  std::error_code ignored;  // another user's working directory is not ours to read
-  return check_words(command_line, fs::read_symlink(process / "cwd", ignored));
-}
-
-// ---- What became of a reload ----
 
 struct Before {
   std::optional<Processes> processes;
@@ -223,54 +194,6 @@ Outcome await(Talk& talk, const Before& before, const Deadline& deadline) {
 }
 
 }  // namespace
-
-Result<std::vector<std::string>> check_words(const std::vector<std::string>& command_line, const fs::path& working_directory) {
-  const auto refused = [&](std::string detail) {
-    return fail("derive", "the check from HAProxy's command line", std::move(detail),
-                "name the words that check the configuration in haproxy.validate");
-  };
-  if (command_line.empty() || fs::path(command_line[0]).filename().string().find("haproxy") == std::string::npos) {
-    return refused(command_line.empty() ? "it is empty" : "that process is not a HAProxy: " + command_line[0]);
-  }
-  std::vector<std::string> words;
-  std::vector<std::size_t> paths;  // which of the words are paths
-  fs::path base = working_directory;
-  std::string changed_to;
-  const auto keep_path = [&](const std::string& path) {
-    paths.push_back(words.size());
-    words.push_back(path);
-  };
-  for (std::size_t i = 1; i < command_line.size();) {
-    const std::string& option = command_line[i++];
-    const char letter = option.size() > 1 ? option[1] : '\0';
-    if (option == "--") {
-      words.push_back(option);
-      for (; i < command_line.size(); ++i) keep_path(command_line[i]);
-    } else if (letter == 'f') {
-      for (bool first = true; i < command_line.size() && (first || !command_line[i].starts_with('-')); ++i, first = false) {
-        words.push_back("-f");
-        keep_path(command_line[i]);
-      }
-    } else if (letter == 'C' && i < command_line.size()) {
-      changed_to = command_line[i++];
-    } else if (letter == 's') {
-      while (i < command_line.size() && !command_line[i].starts_with('-')) ++i;  // pids
-    } else if (option == "-cc" || std::string_view("nmNLpxS").find(letter) != std::string_view::npos) {
-      ++i;
-    }
-  }
-  if (paths.empty()) return refused("it names no file");
-  // A HAProxy that was started with a relative -C is in that folder by now.
-  if (fs::path(changed_to).is_relative() && !changed_to.empty() && !base.empty()) changed_to = base.string();
-  if (fs::path(changed_to).is_absolute()) base = changed_to;
-  if (!base.empty()) {
-    for (const std::size_t i : paths) words[i] = (base / words[i]).string();
-  }
-  if (!changed_to.empty()) words.insert(words.begin(), {"-C", changed_to});
-  const bool is_looked_up = command_line[0].find('/') == std::string::npos;
-  words.insert(words.begin(), {is_looked_up ? command_line[0] : (working_directory / command_line[0]).string(), "-c"});
-  return words;
-}
 
 HaproxyReload::HaproxyReload(ReloadOptions options, Talk& talk) : options_(std::move(options)), talk_(talk) {}
 

@@ -40,13 +40,6 @@ struct ReloadOptions {
   std::chrono::milliseconds reload_within{5'000};
 };
 
-/// The words of `haproxy -c` for a HAProxy that runs with `command_line`: its -f and -C options and what follows `--`, in their
-/// order; nothing else of it (a reload puts -sf PID... and -x FD before the rest). `working_directory` is where it runs, empty
-/// where unknown; relative paths are then made absolute. Pure. An Error where the command line is not that of a HAProxy or
-/// names no file.
-[[nodiscard]] Result<std::vector<std::string>> check_words(const std::vector<std::string>& command_line,
-                                                           const std::filesystem::path& working_directory);
-
 /// Talks through `talk` (master socket for `reload`, `show proc`; the worker's `show info` for a reload by command, which is
 /// verified by a new Pid that is not stopping). `talk` must outlive it. On 2.6.12 the master's reply to `reload` is empty and
 /// the socket refuses connections for some milliseconds: the outcome is read from `show proc` (reloads raised, failed 0, a

@@ -4,10 +4,10 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
 pure=(
-  controller/{announced,claim,config_parse,config_ramp,config_watch,config_yaml,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,preview,publish,ramp,readers,report,schedule,status,status_view,topology}.cpp
-  controller/{announced,claim,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,preview,publish,ramp,readers,report,schedule,status,status_view,topology}.h
-  haproxy/{address,fragment,hold,parse,plan,running,words}.cpp
-  haproxy/{address,desired,fragment,hold,parse,plan,running,words}.h
+  controller/{announced,claim,config_parse,config_ramp,config_watch,config_yaml,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,preview,publish,ramp,readers,report,schedule,status,status_view,topology,unreplicated}.cpp
+  controller/{announced,claim,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,preview,publish,ramp,readers,report,schedule,status,status_view,topology,unreplicated}.h
+  haproxy/{address,configured,fragment,hold,parse,plan,running,words}.cpp
+  haproxy/{address,configured,desired,fragment,hold,parse,plan,running,words}.h
 )
 impure='#include <(fstream|iostream|thread|mutex|condition_variable|atomic|unistd\.h|fcntl\.h|sys/.*|netinet/.*|spdlog/.*|curl/.*|httplib\.h|systemd/.*)>'
 impure+='|::now\(|std::time\(|getenv|fopen|std::filesystem::(exists|create|remove|rename|status)'

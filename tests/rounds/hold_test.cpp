@@ -25,6 +25,34 @@ struct HoldWorld : World {
   [[nodiscard]] milliseconds left() { return (*fake.holds)["pg_primary"].left; }
 };
 
+/// pg1 streams to the others (Patroni 3.0.4 and later).
+struct StreamingWorld : HoldWorld {
+  StreamingWorld() {
+    for (int i = 0; i < 5; ++i) {
+      all_stream();
+      tick();
+    }
+  }
+  void all_stream() {
+    all_well(0);
+    Answer writer = primary();
+    writer.replication = {{"pg2", "127.0.0.12", "streaming"}, {"pg3", "127.0.0.13", "streaming"}};
+    says(seen.clusters[0], 0, writer, now);
+  }
+  void stream_no_more() {
+    Answer lost = replica();
+    lost.replication_state.reset();
+    for (const std::size_t member : {1U, 2U}) says(seen.clusters[0], member, lost, now);
+    ++seen.version;
+  }
+  /// What was sent that concerns writes.
+  Words sent_of_writes() {
+    Words all = sent();
+    std::erase_if(all, [](const std::string& command) { return command.find("pg_primary") == std::string::npos; });
+    return all;
+  }
+};
+
 Answer stopping() {
   Answer answer = primary();
   answer.state = State::stopping;
@@ -73,6 +101,30 @@ TEST_CASE("an announcement that comes to nothing costs new connections pre_hold,
   CHECK(std::count(sent.begin(), sent.end(), "hold pg_primary 1000") == static_cast<std::ptrdiff_t>(sent.size()) - 1);
   w.all_well_for(100, 0);
   CHECK(w.sent() == Words{});
+}
+
+TEST_CASE("a graceful stop, of which only the replicas tell: new connections wait 150 ms after it, and nobody is forced out") {
+  StreamingWorld w;
+  auto& writer = w.seen.clusters[0].members[0];
+  writer.in_flight = w.now;
+  w.now += 2ms;
+  w.stream_no_more();
+  for (int i = 0; i < 4 && w.left() == 0ms; ++i) w.quiet_round();
+  CHECK(w.sent_of_writes() == Words{"hold pg_primary 1000"});
+  CHECK(w.now - *writer.in_flight <= 200ms);
+  CHECK(w.usable() == Words{"pg1"});
+  for (int i = 0; i < 40; ++i) {
+    w.stream_no_more();
+    w.tick();
+    CHECK(w.left() > 0ms);
+  }
+  const auto sent = w.sent_of_writes();
+  CHECK(std::all_of(sent.begin(), sent.end(), [](const auto& command) { return command == "hold pg_primary 1000"; }));
+  w.all_well(1);
+  writer.in_flight.reset();
+  w.tick();
+  CHECK(w.sent_of_writes().back() == "hold pg_primary 0");
+  CHECK(w.usable() == Words{"pg2"});
 }
 
 TEST_CASE("a hold of somebody else's is left alone") {

@@ -13,13 +13,14 @@ from processes import wait_until
 
 class Recorder:
     """Stands between pointsman and HAProxy's stats socket and notes every line. `before`: function(line), called before a line
-    is passed on; it may raise ConnectionError to have the line dropped."""
+    is passed on; it may raise ConnectionError to have the line dropped. `rewrite`: function(part), what comes of a part of a reply."""
 
     def __init__(self, path, target):
         self.path, self.target = path, target
         self.lines = []
         self.last = 0.0  # when the last line came, by the monotonic clock
         self.before = lambda line: None
+        self.rewrite = lambda part: part
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen(64)
@@ -40,7 +41,7 @@ class Recorder:
             onward.connect(self.target)
             onward.sendall(line)
             while part := onward.recv(65536):
-                connection.sendall(part)
+                connection.sendall(self.rewrite(part))
 
     def commands(self):
         """The single commands that change something, in order."""

@@ -50,6 +50,11 @@ def served_by(client, timeout=10):
         return None
 
 
+def silence(connection, member):
+    """Takes the connection and says nothing."""
+    connection.recv(1)
+
+
 def test_a_stop_that_is_announced_holds_new_connections_and_comes_to_nothing_after_pre_hold(rig):
     assert served_by(connect(rig)) == "pg1"
     begin = time.monotonic()
@@ -78,16 +83,63 @@ def test_who_waits_when_the_writer_changes_is_served_by_the_new_one_at_once(rig)
 def test_a_stop_that_silences_the_api_is_waited_for_until_another_is_the_writer(rig):
     """As a graceful stop goes: the hook, then an API that takes connections and says nothing, for longer than pre_hold."""
     assert post(rig, "/hold?member=pg1")[0] == 200
-    rig.cluster.members["pg1"].tricks["/primary"] = lambda connection, member: connection.recv(1)
+    rig.cluster.members["pg1"].tricks["/primary"] = silence
     client = connect(rig)
     assert served_by(client, 2.5) is None
     rig.cluster.switch("pg2")
     assert served_by(client) == "pg2"
 
 
+@pytest.fixture
+def new_rig(make_rig):
+    """Its members are of a Patroni that tells who streams."""
+    rig = make_rig("hold", run=False)
+    for name, member in rig.cluster.members.items():
+        member.patroni = {"version": "4.1.5", "name": name}
+        member.also = {} if name == "pg1" else {"replication_state": "streaming"}
+    rig.pointsman.start()
+    rig.wait_steered()
+    wait_until(lambda: len(rig.cluster.members["pg1"].asked) > 5, 10, "it is calm")
+    return rig
+
+
+def test_a_stop_that_only_the_replicas_tell_of_is_waited_for_until_another_is_the_writer(new_rig, measured):
+    """As a graceful stop goes that nobody announced. pointsman learns of it when it asks the next time."""
+    rig, known = new_rig, len(new_rig.recorder.commands())
+    unanswered = []
+
+    def fall_silent(connection, member):
+        unanswered.append(time.monotonic())
+        silence(connection, member)
+
+    rig.cluster.members["pg1"].tricks["/primary"] = fall_silent
+    rig.cluster.members["pg2"].also = rig.cluster.members["pg3"].also = {}
+    wait_until(lambda: "hold pg_primary 1000" in rig.recorder.commands()[known:], 3, "new connections wait", every=0.001)
+    took = time.monotonic() - unanswered[0]
+    measured(f"{1000 * took:.0f} ms after the first request that was not answered")
+    assert took < 0.5
+    client = connect(rig)
+    assert served_by(client, 2.5) is None
+    assert rig.status_json()["clusters"][0]["hold"] == "unreplicated"
+    assert {command for command in rig.recorder.commands()[known:] if "pg_primary" in command} == {"hold pg_primary 1000"}
+    rig.cluster.switch("pg2")
+    assert served_by(client) == "pg2"
+    assert rig.metric('pointsman_holds_total{reason="unreplicated"}') == 1
+
+
+def test_an_api_that_says_nothing_while_replicas_stream_holds_nobody(new_rig):
+    rig = new_rig
+    rig.cluster.members["pg1"].tricks["/primary"] = silence
+    begin = time.monotonic()
+    while time.monotonic() - begin < 3:
+        assert served_by(connect(rig)) == "pg1"
+    assert rig.metric('pointsman_holds_total{reason="unreplicated"}') == 0
+    assert rig.status_json()["clusters"][0]["members"][0]["silent_for"] > 1
+
+
 def test_a_new_configuration_does_not_end_a_hold(rig):
     assert post(rig, "/hold?member=pg1")[0] == 200
-    rig.cluster.members["pg1"].tricks["/primary"] = lambda connection, member: connection.recv(1)
+    rig.cluster.members["pg1"].tricks["/primary"] = silence
     rig.pointsman.process.send_signal(signal.SIGHUP)
     wait_until(lambda: rig.log_lines("configuration reloaded"), 5, "it is taken")
     client = connect(rig)

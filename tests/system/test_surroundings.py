@@ -121,6 +121,44 @@ def test_no_master_socket_is_a_warning(make_rig):
     assert done.returncode == 0 and "warning: no `master_socket`" in done.stdout, done.stdout + done.stderr
 
 
+def test_without_hold_lua_check_notes_what_it_would_bring_and_run_says_nothing(make_rig):
+    rig = make_rig()
+    done = rig.pointsman.command("check")
+    notes = [line for line in done.stdout.splitlines() if line.startswith("note: ")]
+    assert done.returncode == 0 and len(notes) == 1, done.stdout + done.stderr
+    assert all(part in notes[0] for part in ("no hold.lua", "lua-load", "inspect-delay", "lua.hold"))
+    assert not rig.log_lines("hold.lua")
+
+
+@pytest.mark.parametrize("key, value", [("watch", {"etcd": ["http://127.0.0.1:1"]}), ("hold", "20s"), ("pre_hold", "2s")])
+def test_what_does_nothing_without_hold_lua_is_a_warning(make_rig, key, value):
+    rig = make_rig(run=False)
+    rig.settings["clusters"][0][key] = value
+    rig.pointsman.write_settings()
+    says(rig, "warn", "no hold.lua", f"`{key}` of main", "lua-load", exit_code=0)
+
+
+def test_with_hold_lua_nothing_is_said_of_it(make_rig):
+    rig = make_rig("hold", run=False)
+    done = rig.pointsman.command("check")
+    assert done.returncode == 0 and "hold.lua" not in done.stdout, done.stdout + done.stderr
+
+
+def test_a_haproxy_that_leaks_sessions_which_it_ends_is_warned_of_with_the_line(make_rig):
+    rig = make_rig(run=False)
+    config = f"{rig.haproxy.folder}/haproxy.cfg"
+    with open(config, encoding="utf-8") as file:
+        number = next(number for number, line in enumerate(file, 1) if "on-marked-down shutdown-sessions" in line)
+    assert "leaks" not in rig.pointsman.command("check").stdout  # 2.6 does not
+    rig.recorder.rewrite = lambda part: part.replace(b"Version: 2.6.12", b"Version: 3.0.11")
+    says(rig, "warn", f"{config}:{number}: ", "HAProxy 3.0.11", "leaks", "leave it out", exit_code=0)
+    os.rename(config, f"{config}.gone")
+    try:
+        assert "could not be looked up" in rig.pointsman.command("check").stdout
+    finally:
+        os.rename(f"{config}.gone", config)
+
+
 @pytest.mark.parametrize("method", ["file", "runtime"])
 def test_a_fragment_in_a_folder_that_is_not_writable(make_rig, method):
     rig = make_rig("fragment", method, run=False, write_through=True)

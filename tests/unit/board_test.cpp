@@ -66,8 +66,10 @@ TEST_CASE("the answer before is kept where the new one differs in role, state, c
   moved.replayed = 7;
   board.put(0, 0, report(2, moved), "");
   CHECK(!member(board, 0).before);
+  CHECK(member(board, 0).says_since == kStart + seconds(1));
   board.put(0, 0, report(3, answer(Role::replica)), "");
   CHECK(member(board, 0).before == moved);
+  CHECK(member(board, 0).says_since == kStart + seconds(3));
   board.put(0, 0, report(4, answer(Role::replica, State::stopping)), "");
   CHECK(member(board, 0).before == answer(Role::replica));
   board.put(0, 0, report(5, answer(Role::primary, State::stopping)), "");
@@ -90,6 +92,20 @@ TEST_CASE("silence counts from the first request without an answer, and keeps th
   CHECK(seen.answer->asked_at == kStart + seconds(9));
   board.put(0, 0, silent(20, Failure::reset), "");
   CHECK(member(board, 0).silence->since == kStart + seconds(20));
+}
+
+TEST_CASE("a request is under way until its report comes, and is no news") {
+  Board board(start());
+  board.put_asked(0, 0, kStart + seconds(1));
+  board.put_asked(0, 9, kStart);
+  CHECK(board.version() == 0);
+  CHECK(member(board, 0).in_flight == kStart + seconds(1));
+  CHECK(!member(board, 1).in_flight);
+  board.put(0, 0, report(1, answer(Role::primary)), "");
+  CHECK(!member(board, 0).in_flight);
+  board.put_asked(0, 0, kStart + seconds(2));
+  board.put(0, 0, silent(2, Failure::timed_out), "");
+  CHECK(!member(board, 0).in_flight);
 }
 
 TEST_CASE("bad answers are counted, other silence is not") {

@@ -78,6 +78,11 @@ inline Answer replica() {
 /// The answer came at `at`, having taken 2 ms.
 inline void says(ClusterSnapshot& seen, std::size_t member, Answer answer, Instant at) {
   Sighting& s = seen.members[member];
+  const Answer* last = s.answer ? s.answer->answer() : nullptr;
+  if (last == nullptr || last->replication_state != answer.replication_state) {
+    if (last != nullptr) s.before = *last;
+    s.says_since = at;
+  }
   s.answer = MemberReport{at - 2ms, at, std::move(answer)};
   s.silence.reset();
 }

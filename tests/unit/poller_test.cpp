@@ -216,6 +216,10 @@ TEST_CASE("a member that hangs delays nobody, is left alone for longer and longe
   three.watch.clusters[0].poll.timeout = milliseconds(200);
   three.b.behave(Manner::hang);
   three.watch.start();
+  const auto begun = BootClock::now();
+  const auto hangs = [&] { return three.watch.board->snapshot().clusters[0].members[1].in_flight; };
+  REQUIRE(eventually([&] { return hangs().has_value(); }, milliseconds(150)));  // long before it has failed
+  CHECK(*hangs() - begun < milliseconds(100));
   REQUIRE(eventually([&] { return three.b.requests("/primary").size() == 3; }));
   const auto hung = three.b.requests("/primary");
   CHECK(hung[1] - hung[0] >= milliseconds(1190));

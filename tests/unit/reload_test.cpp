@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "haproxy/started.h"
 #include "tests/catch.h"
 
 namespace {
