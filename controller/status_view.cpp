@@ -65,7 +65,7 @@ ShownCluster shown_cluster(const PublishedCluster& published, Instant now) {
   }
   for (const PublishedServer& s : published.servers) {
     cluster.servers.push_back({s.backend, s.server, s.address, s.member, s.usable, s.backup, s.admin, s.operational, s.steering,
-                               s.sessions, shown_verdict(s.wanted, s.reason, s.evidence)});
+                               s.sessions, s.maxconn, shown_verdict(s.wanted, s.reason, s.evidence)});
   }
   if (published.watch.configured) cluster.watching = published.watch.connected;
   cluster.watch_trouble = printable(published.watch.trouble, 200);
@@ -141,6 +141,7 @@ void write_server(JsonText& json, const ShownServer& server) {
   write(json, "operational", server.operational);
   write(json, "steering", server.steering);
   write(json, "sessions", server.sessions);
+  write(json, "maxconn", server.maxconn);
   write(json, "wanted", server.wanted);
   json.end_object();
 }
@@ -258,6 +259,7 @@ ShownServer read_server(Reader json) {
   server.operational = json.text("operational");
   server.steering = json.text("steering");
   server.sessions = json.count("sessions");
+  server.maxconn = json.count("maxconn");
   server.wanted = json.verdict("wanted");
   return server;
 }
