@@ -282,6 +282,21 @@ def test_once_sees_its_ramp_to_the_end(ramp_rig):
     assert was_put_back(rig, 600)
 
 
+def test_a_reload_in_the_middle_leaves_nothing_to_put_back(ramp_rig):
+    rig = ramp_rig({"start": START, "over": "2s"})
+    rig.pointsman.start()
+    rig.wait_steered(writer="pg1")
+    rig.cluster.switch("pg2")
+    await_middle(rig)
+    rig.haproxy.reload()
+    last = len(rig.told)
+    wait_until(lambda: remembered(rig) == [], 5, "the ramp is forgotten")
+    rig.wait_steered(writer="pg2")
+    assert row(rig)[1] == math.inf
+    time.sleep(0.2)  # four rounds
+    assert [limit for _, limit in rig.told[last + 1:] if limit is not None] == []
+
+
 def test_who_waits_in_the_queue_for_too_long_is_turned_away_by_haproxy(ramp_rig):
     """`timeout queue` has to be longer than the ramp."""
     rig = ramp_rig({"start": 1, "over": "1min"})
