@@ -67,6 +67,7 @@ Outcome Loop::round(const Snapshot& seen) {
   // What is known is judged as of now: a look that took long must not make every plan a stale one.
   const Decided decided = decide(config_, seen, *running, memories_, edges_.world.now());
   log_changes(decided);
+  log_ramps(decided.memories.ramps);
   Carried carried{*running, running->worker, decided.memories.ours, true, false, {}};
   if (!config_.haproxy.observe) carry_out(decided, *running, seen, carried);
   log_troubles(carried.troubles);
@@ -320,6 +321,16 @@ void Loop::log_changes(const Decided& decided) {
     last_holds_[c] = hold;
     last_alarms_[c] = decided.alarms[c];
     last_decisions_[c] = decided.decisions[c];
+  }
+}
+
+void Loop::log_ramps(const Ramps& next) const {
+  for (const auto& [name, ramp] : next) {
+    if (!memories_.ramps.contains(name))
+      spdlog::info("{}/{}: takes {} connections at once at first (ramp)", name.first, name.second, ramp.asked);
+  }
+  for (const auto& [name, ramp] : memories_.ramps) {
+    if (!next.contains(name)) spdlog::info("{}/{}: its ramp is over", name.first, name.second);
   }
 }
 

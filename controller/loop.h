@@ -87,6 +87,7 @@ class Loop {
   void keep_fragment(const Decided& decided, Carried& carried);
   void fence_old_workers(const Decided& decided, Carried& carried);
   void log_changes(const Decided& decided);
+  void log_ramps(const Ramps& next) const;
   void publish(const Snapshot& seen, const Decided& decided, const Carried& carried, Instant begun);
   void publish_without_haproxy(const Snapshot& seen, const haproxy::Error& error, Instant begun);
   void log_troubles(const std::vector<std::string>& troubles);

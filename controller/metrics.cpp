@@ -137,6 +137,7 @@ void add_servers(Families& families, const PublishedCluster& cluster) {
     const Labels labels{{"scope", cluster.scope}, {"backend", server.backend}, {"server", server.server}};
     families.gauge("pointsman_server_usable", "1: HAProxy sends new connections to it.", labels, server.usable ? 1 : 0);
     families.gauge("pointsman_server_sessions", "Sessions on it now.", labels, server.sessions);
+    if (server.maxconn > 0) families.gauge("pointsman_server_maxconn", "How many it takes at once.", labels, server.maxconn);
   }
   for (const auto& [key, count] : counts) {
     families.gauge("pointsman_servers", "Servers by whether they are in, and why.",

@@ -97,6 +97,7 @@ PublishedServer publish_server(const Decision& decision, const Topology& topolog
   published.operational = word(server.op_state);
   published.steering = decision.member ? haproxy::word(decision.steering) : "nobody";
   published.sessions = server.sessions;
+  published.maxconn = server.maxconn;
   published.wanted = decision.verdict.place;
   published.reason = decision.verdict.reason;
   published.evidence = decision.verdict.evidence;

@@ -27,6 +27,7 @@ struct PublishedServer {
   std::string operational;  ///< "running", "stopped", "starting", "stopping"
   std::string steering;     ///< "health" (a lease over HAProxy's own check) or "admin state"
   unsigned sessions = 0;
+  unsigned maxconn = 0;  ///< so many at once, as it is now; 0: no limit
   Place wanted = Place::leave;
   Reason reason = Reason::unseen;
   std::string evidence;

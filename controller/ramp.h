@@ -8,10 +8,15 @@
 // so many copes with a share more. A crowd of 50 is spread as well as one of 5,000, and the course has an end also where the
 // server has no limit of its own.
 //
-// What a queued client sees: it is connected to HAProxy and hears nothing. After `timeout queue`, or `timeout connect` where
-// that is not set, HAProxy closes its connection (in the log: sQ), so that should be longer than the ramp. Where the limit was
-// none, `set maxconn server b/s 0` would leave the queue standing: a limit that nobody reaches comes before it, and is sent
-// again until nobody is queued (see haproxy/plan.h).
+// Sources (HAProxy 2.6.12, 3.0.11 and 3.2.26, all alike):
+//  - What a queued client sees: it is connected to HAProxy and hears nothing. After `timeout queue`, or `timeout connect` where
+//    that is not set, HAProxy closes its connection (in the log: sQ). So that should be longer than the ramp.
+//  - `set maxconn server b/s 0` leaves the queue standing. Where the limit was none, one that nobody reaches comes before it,
+//    and is sent again until nobody is queued (see haproxy/plan.h).
+//  - `show stat` has a server's limit as `slim`, empty where there is none. A reload brings back the file's. The old worker
+//    refuses another ("Proxy is disabled."): who is queued there gets a turn when a session ends, or none.
+//  - A server with a `minconn` takes that many at least; once its maxconn has been set to just that, HAProxy takes both for one
+//    static limit, until a reload.
 
 #include <map>
 #include <optional>

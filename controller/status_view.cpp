@@ -69,7 +69,7 @@ ShownCluster shown_cluster(const PublishedCluster& published, Instant now) {
   }
   for (const PublishedServer& s : published.servers) {
     cluster.servers.push_back({s.backend, s.server, s.address, s.member, s.usable, s.backup, s.admin, s.operational, s.steering,
-                               s.sessions, shown_verdict(s.wanted, s.reason, s.evidence)});
+                               s.sessions, s.maxconn, shown_verdict(s.wanted, s.reason, s.evidence)});
   }
   if (published.watch.configured) cluster.watching = published.watch.connected;
   cluster.watch_trouble = printable(published.watch.trouble, 200);
@@ -121,6 +121,7 @@ void fields(Json& json, Server& server) {
   json.field("operational", server.operational);
   json.field("steering", server.steering);
   json.field("sessions", server.sessions);
+  json.field("maxconn", server.maxconn);
   json.field("wanted", server.wanted);
 }
 

@@ -33,7 +33,7 @@ struct ShownServer {
   std::string backend, server, address, member;
   bool usable = false, backup = false;
   std::string admin, operational, steering;
-  std::uint64_t sessions = 0;
+  std::uint64_t sessions = 0, maxconn = 0;
   ShownVerdict wanted;
   friend bool operator==(const ShownServer&, const ShownServer&) = default;
 };

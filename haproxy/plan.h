@@ -11,10 +11,9 @@
 //    300; `state drain; health down; state ready` in 0 of 300.
 //  - `health stopping` leaks: each good check turns it back.
 //  - A batch is not atomic towards traffic: `ready new; maint old` lets both take connections in between.
-//  - `set maxconn server` lets go who waits in the queue, but no more than tune.maxpollevents (200) with one command; who is
-//  left
-//    waits for a session to end, or for the command again. Set to 0 it lets nobody go: who is queued then waits until `timeout
-//    queue` ends it.
+//  - `set maxconn server` lets go who waits in the queue, but no more than tune.maxpollevents (200) with one command: who is
+//    left waits for a session to end, or for the command again. Set to 0 it lets nobody go: who is queued then waits until
+//    `timeout queue` ends it (also 3.0.11 and 3.2.26).
 
 #include <chrono>
 #include <set>

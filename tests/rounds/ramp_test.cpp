@@ -209,8 +209,9 @@ TEST_CASE("a limit that somebody changes in the middle of a ramp is left as it i
 }
 
 TEST_CASE("a reload in the middle ends a ramp: the new worker has every limit as the file says, and nothing is put back") {
+  const int rounds = GENERATE(1, 2, 8, 20);
   RampWorld w(100);
-  w.all_well_for(8, 1);
+  w.all_well_for(rounds, 1);
   w.fake.reload();
   w.sent();
   w.all_well_for(60, 1);
@@ -242,6 +243,16 @@ TEST_CASE("where HAProxy refuses to set a limit, the new writer goes in all the 
   CHECK(w.round().failed);
   CHECK(w.usable() == Words{"pg2"});
   CHECK(w.loop->published().counters.commands_refused.at("set maxconn server") >= 1);
+  CHECK(w.writer().maxconn == 100);
+}
+
+TEST_CASE("a limit that HAProxy takes and does not have is told") {
+  RampWorld w(100);
+  w.fake.after_each = [&] { w.writer().maxconn = 100; };
+  w.all_well(1);
+  CHECK(w.round().failed);
+  w.fake.after_each = nullptr;
+  CHECK_FALSE(w.all_well_for(30, 1).failed);
   CHECK(w.writer().maxconn == 100);
 }
 

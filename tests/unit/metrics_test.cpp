@@ -51,6 +51,7 @@ TEST_CASE("every value that is published has its metric") {
            R"(pointsman_server_usable{scope="main",backend="pg_primary",server="pg2"} 1)",
            R"(pointsman_server_usable{scope="main",backend="pg_replicas",server="pg3"} 0)",
            R"(pointsman_server_sessions{scope="main",backend="pg_primary",server="pg2"} 42)",
+           R"(pointsman_server_maxconn{scope="main",backend="pg_primary",server="pg2"} 57)",
            R"(pointsman_commands_sent_total{command="health up"} 4)",
            R"(pointsman_reloads_total{reason="writer"} 2)",
            "pointsman_reloads_failed_total 0",

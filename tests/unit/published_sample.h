@@ -63,6 +63,7 @@ inline controller::Published published() {
                      server("pg_primary", "pg3", true, 1, Place::out, Reason::other_is_writer),
                      server("pg_replicas", "pg1", true, 7, Place::in, Reason::reads),
                      server("pg_replicas", "pg3", false, 0, Place::leave, Reason::silent)};
+  cluster.servers[1].maxconn = 57;
   cluster.routes_right = true;
   cluster.writer_in = true;
 

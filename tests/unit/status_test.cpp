@@ -87,6 +87,7 @@ TEST_CASE("the JSON has the documented keys") {
   const auto& member = (*controller::json_array(cluster, "members"))[2];
   CHECK(controller::json_double(member, "silent_for") == 12.5);
   CHECK(controller::json_string(member, "silent_why") == "timed_out");
+  CHECK(controller::json_uint((*controller::json_array(cluster, "servers"))[1], "maxconn") == 57U);
   const auto& counters = *controller::json_object(*json, "counters");
   CHECK(controller::json_uint(*controller::json_object(counters, "commands_sent"), "health up") == 4U);
 }
