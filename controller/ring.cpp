@@ -9,6 +9,8 @@
 namespace controller {
 namespace {
 
+constexpr auto kHeld = "held";
+
 Reply refused(const haproxy::Error& error) {
   if (error.detail == "too many requests") return {429, error.detail};
   return {404, error.hint.empty() ? error.detail : error.detail + ": " + error.hint};
@@ -27,7 +29,7 @@ std::optional<Reply> outcome(const Published& published, const Doorbell::Noted& 
   if (published.observe) return Reply{503, "not held: pointsman only observes"};
   if (!published.haproxy_error.empty()) return Reply{503, "not held: " + published.haproxy_error};
   if (cluster->holds.empty()) return Reply{503, "not held: HAProxy has no hold.lua"};
-  if (cluster->hold_in_force) return Reply{200, "held"};
+  if (cluster->hold_in_force) return Reply{200, kHeld};
   if (cluster->hold == HoldReason::none) return Reply{503, "not held: an earlier announcement came to nothing"};
   return std::nullopt;
 }
@@ -41,9 +43,9 @@ Reply ring_hold(Doorbell& doorbell, const Latest& latest, const std::string& sco
   const Instant until = haproxy::BootClock::now() + kHoldAnswer;
   while (haproxy::BootClock::now() < until) {
     const auto published = latest();
-    if (published) {
-      if (auto reply = outcome(*published, *noted, member)) return *reply;
-    }
+    const auto reply = published ? outcome(*published, *noted, member) : std::nullopt;
+    if (reply && reply->line == kHeld) std::this_thread::sleep_until(std::min(until, haproxy::BootClock::now() + kLetEnd));
+    if (reply) return *reply;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   return {503, fmt::format("not held within {} ms", kHoldAnswer.count())};
