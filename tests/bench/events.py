@@ -30,7 +30,8 @@ EVENTS = {
     "crash": (crash, "SIGKILL to the primary's postmaster alone"),
     "partition": (partition, "the primary is cut off from the others, etcd, HAProxy and clients"),
 }
-LONG = ("kill", "crash", "partition")  # over when `ttl` or `loop_wait` is: the patient client waits for 60 s
+# Over when `ttl` or `loop_wait` is: the patient client (b) waits for 60 s, and the kept one (c), which a dead server may keep, for 2 s.
+LONG = ("kill", "crash", "partition")
 
 
 def parse_events(text):

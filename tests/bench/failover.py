@@ -3,6 +3,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import datetime
 import json
 import os
@@ -27,7 +28,6 @@ from pointsman import binary  # noqa: E402
 from processes import HarnessError, wait_until  # noqa: E402
 from root import PATRONI, Root, make_root  # noqa: E402
 
-LONG_TIMEOUT = 60.0
 HEAL = 240.0   # seconds for the cluster to be whole again
 SETTLE = 30.0  # seconds for every client to be good again, after the new primary is writable
 DEFAULT_EVENTS = "switchover:10,stop:5,kill:5,crash:5,partition:5"
@@ -67,16 +67,17 @@ class Run:
         self.facts = facts(options, self.namespaces)
         every = options.every
         self.kinds_of_client = {"a": ClientKind(False, every[0], 2.0), "b": ClientKind(False, every[1], 30.0),
-                                "c": ClientKind(True, every[2], 2.0)}
-        self.long, self.long_timeout = LONG, LONG_TIMEOUT
+                                "c": ClientKind(True, every[2], 30.0)}
+        self.long, self.long_timeouts = LONG, {"b": 60.0, "c": 2.0}
         self.kinds, self.left_out = [], []
         self.results = {name: [] for name, _ in self.events}
         self.costs = []
         self.picture = None
 
     def clients_for(self, event):
-        patient = ClientKind(False, self.kinds_of_client["b"].every, LONG_TIMEOUT) if event in LONG else self.kinds_of_client["b"]
-        return {**self.kinds_of_client, "b": patient}
+        others = self.long_timeouts if event in LONG else {}
+        return {letter: dataclasses.replace(kind, timeout=others.get(letter, kind.timeout))
+                for letter, kind in self.kinds_of_client.items()}
 
 
 def wait_truth(crowd, begun, timeout):
@@ -177,8 +178,8 @@ def parse_options():
     parser.add_argument("--json", metavar="FILE", help="everything that was measured")
     parser.add_argument("--svg", metavar="FILE", help="a picture of the first event")
     parser.add_argument("--svg-event", metavar="EVENT", choices=EVENTS, help="a picture of the first of these instead")
-    parser.add_argument("--patroni", metavar="ROOT", default="", help="Patroni and PostgreSQL of another Debian's root (tests/roots.sh), or "
-                        "`trixie`: of Debian 13, in a root that is made where there is none")
+    parser.add_argument("--patroni", metavar="ROOT", default="", help="Patroni and PostgreSQL of another Debian's root "
+                        "(tests/roots.sh), or `trixie`: of Debian 13, in a root that is made where there is none")
     parser.add_argument("--quick", action="store_true", help="one switchover and one kill with a small ttl")
     options = parser.parse_args()
     defaults = {"events": DEFAULT_EVENTS, "ttl": 30, "loop_wait": 10, "retry_timeout": 10, **(QUICK if options.quick else {})}

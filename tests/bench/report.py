@@ -14,8 +14,9 @@ LEGEND = """
 first good write  ms from the moment the new primary was first seen to take a write to the end of the first good write of any client
 gap               ms, the longest time without a good write, PostgreSQL's own absence included
 (a)               a new connection every {a_ms:g} ms, connect_timeout {a_timeout:g} s, one row, close
-(b)               a new connection every {b_ms:g} ms, connect_timeout {b_timeout:g} s ({long_timeout:g} s in {long}), one row, close
-(c)               one connection that is kept, a row every {c_ms:g} ms, a new connection after an error
+(b)               a new connection every {b_ms:g} ms, connect_timeout {b_timeout:g} s ({b_long:g} s in {long}), one row, close
+(c)               one connection that is kept, a row every {c_ms:g} ms, a new connection after an error, connect_timeout {c_timeout:g} s
+                  ({c_long:g} s in {long})
 failed, errors    clients, or writes and reconnections of (c): the mean of an event
 wrong writes      rows committed on a server that was not the writer: of all events together
 wrong conns       connections that led to a server that was not the writer, by the client's word or PostgreSQL's logs, whichever saw
@@ -99,7 +100,7 @@ def text(run):
         if results:
             lines += event_table(event, results, run.kinds)
     legend = LEGEND.format(
-        long=", ".join(run.long), long_timeout=run.long_timeout,
+        long=", ".join(run.long), **{f"{letter}_long": timeout for letter, timeout in run.long_timeouts.items()},
         **{f"{letter}_ms": kind.every * 1000 for letter, kind in run.kinds_of_client.items()},
         **{f"{letter}_timeout": kind.timeout for letter, kind in run.kinds_of_client.items()})
     lines += legend.rstrip().splitlines()

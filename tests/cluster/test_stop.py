@@ -36,3 +36,4 @@ def test_a_graceful_stop_of_the_primary_refuses_nobody(stage, measured):
     measured(f"first good write {change.delay * 1000:.0f} ms after the new primary was writable; {verdict.text()}")
     assert verdict.problems() == []
     assert verdict.failed == 0, [record for record in traffic.writes() if not record["ok"]][:3]
+    assert verdict.failed_reads <= 5  # who reads from the replica that is promoted is cut off when it leaves the readers
