@@ -47,6 +47,7 @@ struct Memory {
   std::optional<Instant> holding_since;     ///< a soft denial, or a dispute, began
   std::map<std::string, Instant> claiming;  ///< by URL: when the first claim of an unbroken run of claims was answered
   std::map<std::pair<std::string, std::string>, LagMemory> lag;  ///< by backend and URL
+  std::map<std::string, Instant> broke_off;  ///< by URL: when a replica was asked that first no longer followed the writer
   friend bool operator==(const Memory&, const Memory&) = default;
 };
 

@@ -54,18 +54,33 @@ Streams streams(const ClusterSnapshot& seen, const Sighting& replica, const Answ
 struct Measure {
   std::optional<std::uint32_t> timeline;
   std::optional<std::uint64_t> location;
+  Instant answered_at{};
 };
 std::optional<Measure> settled_measure(const ClusterSnapshot& seen, const ClusterConfig& policy, Instant now,
                                        const Topology& topology, const Memory& memory) {
   if (topology.writer_state != WriterState::settled || !topology.writer) return std::nullopt;
   if (topology.members[*topology.writer].write.reason != Reason::claims_writer) return std::nullopt;
   if (memory.settled_at && now - *memory.settled_at < policy.follow) return std::nullopt;
-  const Answer& writer = *seen.members[*topology.writer].answer->answer();
-  return Measure{writer.timeline, writer.location};
+  const MemberReport& report = *seen.members[*topology.writer].answer;
+  return Measure{report.answer()->timeline, report.answer()->location, report.answered_at};
+}
+
+/// Why it does not follow the writer; nothing when it does. Replicas break off when their writer stops, too, which shows
+/// nothing of itself (4.0.7: a graceful stop silences its API): only what the writer has answered since counts against them.
+std::optional<Reason> broken_off(const ClusterSnapshot& seen, const Sighting& member, const Answer& a, const Poll& poll,
+                                 Instant now, const Measure& measure, std::map<std::string, Instant>& since) {
+  const bool wrong_timeline = a.timeline && measure.timeline && *a.timeline != *measure.timeline;
+  if (!wrong_timeline && streams(seen, member, a, poll, now) != Streams::no) {
+    since.erase(member.url);
+    return std::nullopt;
+  }
+  const Instant first = since.try_emplace(member.url, member.answer->asked_at).first->second;
+  if (measure.answered_at < first) return std::nullopt;
+  return wrong_timeline ? Reason::wrong_timeline : Reason::not_streaming;
 }
 
 Verdict judge_reader(const ClusterSnapshot& seen, const Sighting& member, const ClusterConfig& policy, Instant now,
-                     const Memory& memory, const std::optional<Measure>& measure) {
+                     Memory& memory, const std::optional<Measure>& measure) {
   const auto out = [](Reason reason) { return Verdict{Place::out, reason, {}}; };
   const Answer* a = member.answer ? member.answer->answer() : nullptr;
   if (a == nullptr || !is_fresh(member, policy.poll, now))
@@ -78,8 +93,7 @@ Verdict judge_reader(const ClusterSnapshot& seen, const Sighting& member, const 
   if (a->code == 200) return out(Reason::promoting);
   if (a->noloadbalance) return out(Reason::noloadbalance);
   if (measure) {
-    if (a->timeline && measure->timeline && *a->timeline != *measure->timeline) return out(Reason::wrong_timeline);
-    if (streams(seen, member, *a, policy.poll, now) == Streams::no) return out(Reason::not_streaming);
+    if (const auto why = broken_off(seen, member, *a, policy.poll, now, *measure, memory.broke_off)) return out(*why);
   }
   return {Place::in, Reason::reads, {}};
 }

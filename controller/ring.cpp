@@ -8,6 +8,8 @@
 namespace controller {
 namespace {
 
+constexpr auto kHeld = "held";
+
 Reply refused(const Doorbell::Refused& refused) {
   switch (refused.why) {
     case Doorbell::Refusal::too_many:
@@ -34,7 +36,7 @@ std::optional<Reply> outcome(const Published& published, const Doorbell::Noted& 
   if (published.observe) return Reply{503, "not held: pointsman only observes"};
   if (!published.haproxy_error.empty()) return Reply{503, "not held: " + published.haproxy_error};
   if (cluster->holds.empty()) return Reply{503, "not held: HAProxy has no hold.lua"};
-  if (cluster->hold_in_force) return Reply{200, "held"};
+  if (cluster->hold_in_force) return Reply{200, kHeld};
   if (cluster->hold == HoldReason::none) return Reply{503, "not held: an earlier announcement came to nothing"};
   return std::nullopt;
 }
@@ -50,9 +52,9 @@ Reply ring_hold(Doorbell& doorbell, const std::string& scope, const std::string&
   const Instant until = haproxy::BootClock::now() + kHoldAnswer;
   Bulletin::Posted published = doorbell.bulletin().read();
   do {
-    if (published) {
-      if (auto reply = outcome(*published, *noted, member)) return *reply;
-    }
+    const auto reply = published ? outcome(*published, *noted, member) : std::nullopt;
+    if (reply && reply->line == kHeld) std::this_thread::sleep_until(std::min(until, haproxy::BootClock::now() + kLetEnd));
+    if (reply) return *reply;
     published = doorbell.bulletin().read_after(published, until);
   } while (haproxy::BootClock::now() < until);
   return {503, fmt::format("not held within {} ms", kHoldAnswer.count())};

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# A real cluster on loopback, HAProxy and pointsman, and a switchover under a client that writes every 20 ms, with its
-# timeline in milliseconds. As root on Debian 12.
+# A real cluster on loopback, HAProxy and pointsman, and a switchover under a client that writes every 20 ms and is not refused
+# once, with its timeline in milliseconds. As root on Debian 12.
 #
 #   ./packaging/demo.sh [--method runtime|file] [--keep]
 set -euo pipefail

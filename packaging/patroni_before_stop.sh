@@ -21,10 +21,7 @@ scope='' token=''
 while getopts s:t: option; do
   case $option in
     s) scope=$OPTARG ;;
-    t)
-      IFS= read -r token < "$OPTARG"
-      token=${token%"$(printf '\r')"}
-      ;;
+    t) IFS= read -r token < "$OPTARG" ;;
     *) usage ;;
   esac
 done

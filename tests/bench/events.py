@@ -1,5 +1,7 @@
 """What is done to the cluster: each takes it and its leader, and returns when it is done, not when the cluster has recovered."""
 
+from processes import HarnessError
+
 
 def switchover(cluster, leader):
     """Asked for without waiting: Patroni answers only when it is over."""
@@ -9,6 +11,12 @@ def switchover(cluster, leader):
 
 def stop(_, leader):
     leader.patroni.terminate()
+
+
+def restart(_, leader):
+    status, body = leader.ask("/restart", "POST", {}, timeout=60)
+    if status != 200:
+        raise HarnessError(f"restart of {leader.name}: {status} {body}")
 
 
 def kill(_, leader):
@@ -26,11 +34,13 @@ def partition(cluster, leader):
 EVENTS = {
     "switchover": (switchover, "a planned switchover by Patroni's API"),
     "stop": (stop, "SIGTERM to the primary's Patroni"),
+    "restart": (restart, "the primary's PostgreSQL is restarted by Patroni's API"),
     "kill": (kill, "SIGKILL to the primary's Patroni and PostgreSQL"),
     "crash": (crash, "SIGKILL to the primary's postmaster alone"),
     "partition": (partition, "the primary is cut off from the others, etcd, HAProxy and clients"),
 }
-LONG = ("kill", "crash", "partition")  # over when `ttl` or `loop_wait` is: the patient client waits for 60 s
+# Over when `ttl` or `loop_wait` is: the patient clients wait for 60 s.
+LONG = ("kill", "crash", "partition")
 
 
 def parse_events(text):

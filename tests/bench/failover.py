@@ -204,11 +204,12 @@ def parse_options():
     parser.add_argument("--json", metavar="FILE", help="everything that was measured")
     parser.add_argument("--svg", metavar="FILE", help="a picture of the first event in which all doors have clients at once")
     parser.add_argument("--svg-event", metavar="EVENT", choices=EVENTS, help="a picture of the first of these instead")
-    parser.add_argument("--patroni", metavar="ROOT", default="", help="Patroni and PostgreSQL of another Debian's root (tests/roots.sh), or "
-                        "`trixie`: of Debian 13, in a root that is made where there is none")
+    parser.add_argument("--patroni", metavar="ROOT", default="", help="Patroni and PostgreSQL of another Debian's root "
+                        "(tests/roots.sh), or `trixie`: of Debian 13, in a root that is made where there is none")
     parser.add_argument("--quick", action="store_true", help="one switchover and one kill with a small ttl")
     options = parser.parse_args()
-    defaults = {"events": DEFAULT_EVENTS, "apart": APART, "ttl": 30, "loop_wait": 10, "retry_timeout": 10, **(QUICK if options.quick else {})}
+    defaults = {"events": DEFAULT_EVENTS, "apart": APART, "ttl": 30, "loop_wait": 10, "retry_timeout": 10,
+                **(QUICK if options.quick else {})}
     for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)

@@ -4,6 +4,7 @@ import http.server
 import os
 import socket
 import subprocess
+import tempfile
 import threading
 import time
 import urllib.parse
@@ -28,7 +29,7 @@ class Listener:
             def do_POST(self):
                 if takes:
                     listener.commands = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
-                path, _, query = self.path.partition("?")
+                path, _, query = self.requestline.split()[1].partition("?")  # self.path makes one slash of two
                 listener.asked.append((path, dict(urllib.parse.parse_qsl(query)), self.headers["Authorization"]))
                 time.sleep(takes)
                 self.send_response(200)
@@ -81,11 +82,14 @@ def token_file(tmp_path):
 
 
 def run(*arguments, environment=None):
-    """As Patroni calls it: with the words of the configuration and no others. `seconds`: how long it took."""
-    begin = time.monotonic()
-    done = subprocess.run([HOOK, *arguments], capture_output=True, text=True, timeout=10, check=False,
-                          env={**os.environ, **(environment or {})})
-    done.seconds = time.monotonic() - begin
+    """As Patroni calls it: with the words of the configuration and no others, waiting for it alone. `seconds`: how long it took."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        begin = time.monotonic()
+        done = subprocess.run([HOOK, *arguments], stdout=out, stderr=errors, timeout=10, check=False,
+                              env={**os.environ, **(environment or {})})
+        done.seconds = time.monotonic() - begin
+        out.seek(0), errors.seek(0)
+        done.stdout, done.stderr = out.read(), errors.read()
     return done
 
 

@@ -148,6 +148,15 @@ def test_a_new_configuration_does_not_end_a_hold(rig):
     assert served_by(client) == "pg2"
 
 
+def test_who_was_let_through_just_before_has_a_moment_to_end_before_the_hook_is_answered(rig):
+    begin = time.monotonic()
+    assert post(rig, "/hold?member=pg1") == (200, "held")
+    assert 0.2 <= time.monotonic() - begin < 0.9
+    begin = time.monotonic()
+    assert post(rig, "/hold?member=pg2") == (200, "pg2 is not the writer: nothing to hold")
+    assert time.monotonic() - begin < 0.2
+
+
 def test_a_browser_is_sent_away(rig):
     assert post(rig, "/hold?member=pg1", {"Origin": "http://evil.example"})[0] == 403
 

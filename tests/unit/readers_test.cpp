@@ -62,6 +62,34 @@ TEST_CASE("a replica that is tagged, stopping, on another timeline or not stream
   CHECK(w.read(1).reason == why);
 }
 
+TEST_CASE("replicas that break off from a writer that has not answered since stay, as it may be the writer that stops") {
+  World w;
+  Answer broken = replica();
+  if (GENERATE(true, false)) {
+    broken.replication_state.reset();
+  } else {
+    broken.timeline = 4;
+  }
+  for (int i = 0; i < 20; ++i) {
+    w.now += 50ms;
+    for (const std::size_t member : {1u, 2u}) says(w.seen, member, broken, w.now);
+    w.judge_now();
+    CHECK(w.last.topology.writer_state == WriterState::settled);
+    CHECK(w.read(1).reason == Reason::reads);
+    CHECK(w.read(2).reason == Reason::reads);
+  }
+  says(w.seen, 0, primary(), w.now);  // it is not: they are out, and stay out where the writer's answer is the older one again
+  for (int i = 0; i < 20; ++i) {
+    w.judge_now();
+    CHECK(w.read(1).place == Place::out);
+    w.now += 20ms;
+    says(w.seen, 1, broken, w.now);
+  }
+  says(w.seen, 1, replica(), w.now);
+  w.judge_now();
+  CHECK(w.read(1).reason == Reason::reads);
+}
+
 TEST_CASE("an unknown timeline is not a wrong one") {
   World w;
   Answer a = replica();
