@@ -84,12 +84,22 @@ bool is_believed(HoldReason reason, const HoldMemory& memory, Duration longest, 
   return fruitless == memory.fruitless.end() || fruitless->second.in_a_row < most || now - fruitless->second.last >= longest;
 }
 
-void begin(HoldReason reason, const std::string& holder, Instant now, HoldMemory& memory) {
+void begin(HoldReason reason, const Sighting& holder, Instant now, HoldMemory& memory) {
+  const Answer* answer = answer_of(holder);
   memory.cause = reason;
-  memory.holder = holder;
+  memory.holder = holder.url;
+  memory.holder_started = answer != nullptr ? answer->postmaster_start_time : "";
   memory.began = now;
   memory.key_gone_at.reset();
   memory.streams_again_at.reset();
+}
+
+/// The writer that the hold was about is the writer again, and its PostgreSQL another process.
+bool has_restarted(const ClusterSnapshot& seen, const HoldMemory& memory) {
+  const Sighting* holder = find_member(seen, memory.holder);
+  const Answer* answer = holder != nullptr ? answer_of(*holder) : nullptr;
+  return answer != nullptr && !memory.holder_started.empty() && !answer->postmaster_start_time.empty() &&
+         answer->postmaster_start_time != memory.holder_started;
 }
 
 /// The hold under way is over once another is the writer, and where nothing comes of it.
@@ -99,7 +109,7 @@ void end_if_over(const ClusterSnapshot& seen, const Topology& topology, const Cl
   const bool came_true = topology.writer_state == WriterState::settled && topology.writer &&
                          topology.members[*topology.writer].url != memory.holder;
   if (!came_true && goes_on(seen, policy, now, memory)) return;
-  if (came_true) {
+  if (came_true || has_restarted(seen, memory)) {
     memory.fruitless.clear();
   } else {
     note_fruitless(memory, longest, now);
@@ -141,7 +151,7 @@ HoldVerdict judge_hold(const ClusterSnapshot& seen, const Topology& topology, co
       writer != nullptr && !writer->name.empty() ? heard(seen, judged->name, policy.pre_hold, now, memory) : HoldReason::none;
   if (announced != HoldReason::none && policy.pre_hold.count() > 0 && is_believed(announced, memory, longest, now)) {
     if (memory.cause == HoldReason::none) {
-      begin(announced, writer->url, now, memory);
+      begin(announced, *writer, now, memory);
     } else if (announced == HoldReason::stop && memory.cause == HoldReason::switchover) {
       memory.cause = HoldReason::stop;  // the same one, and now for good
       memory.began = now;
@@ -152,7 +162,7 @@ HoldVerdict judge_hold(const ClusterSnapshot& seen, const Topology& topology, co
     note_streamers(seen, *writer, judged->write.reason == Reason::claims_writer, memory.streamers);
     if (replication(seen, *writer, memory.streamers, now) == Replication::lost &&
         is_believed(HoldReason::unreplicated, memory, longest, now)) {
-      begin(HoldReason::unreplicated, writer->url, now, memory);
+      begin(HoldReason::unreplicated, *writer, now, memory);
     }
     uncertain = is_doubtful(seen, memory.streamers);
   }

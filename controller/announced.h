@@ -42,6 +42,7 @@ struct Fruitless {
 struct HoldMemory {
   HoldReason cause = HoldReason::none;  ///< of the hold under way: any but wavers
   std::string holder;                   ///< URL of the writer that it is about
+  std::string holder_started;           ///< when its PostgreSQL was started, in its own words
   Instant began{};
   std::string switchover_id;                  ///< the last one that was heard of
   std::uint64_t stop_number = 0;              ///< likewise

@@ -220,6 +220,25 @@ TEST_CASE("a hook that announces one stop after another that does not come is be
   CHECK(held <= 3500ms);
 }
 
+TEST_CASE("a stop after which the writer is back, restarted, came true: the next one is believed") {
+  World w;
+  w.hold();
+  for (int i = 1; i <= 5; ++i) {
+    w.stop("pg1");
+    CHECK(w.hold() == HoldReason::stop);
+    w.now += 20ms;
+    says(w.seen, 0, stopping(), w.now);
+    CHECK(w.hold() == HoldReason::stop);
+    w.now += 2s;
+    for (std::size_t m = 0; m < 3; ++m) {
+      Answer answer = m == 0 ? primary() : replica();
+      if (m == 0) answer.postmaster_start_time = "start " + std::to_string(i);
+      says(w.seen, m, answer, w.now);
+    }
+    CHECK(w.hold() == HoldReason::none);
+  }
+}
+
 TEST_CASE("a switchover that is announced before the writer is known holds as soon as it is") {
   World w;
   w.seen = three();
