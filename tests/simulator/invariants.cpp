@@ -90,6 +90,7 @@ void Invariants::told(std::size_t member, const controller::MemberReport& report
 void Invariants::round_begins() {
   round_at_ = time_.now();
   known_ = heard_;
+  adopt_system();
   if (holder_set_) return;
   const auto in = haproxy::usable_servers(haproxy_->running().backends[0]);
   holder_ = in.size() == 1 ? std::optional(member_of(in.front())) : std::nullopt;
@@ -136,12 +137,21 @@ bool Invariants::claims(std::size_t i) const {
   const Answer& a = *answer_of(known_[i].answer);
   if (!is_claim(a)) return false;
   if (system_.empty() || a.system_identifier.empty() || a.system_identifier == system_) return true;
-  // Another one is adopted where nobody reports the old one any more.
-  return std::none_of(known_.begin(), known_.end(), [&](const Heard& other) {
-    const Answer* o = answer_of(other.answer);
-    return o != nullptr && o->scope == "main" && o->system_identifier == system_ &&
-           round_at_ - other.answer->asked_at < seconds(8);
-  });
+  return false;
+}
+
+/// A new system identifier counts once nobody reports the old one, and one that claims reports the new.
+void Invariants::adopt_system() {
+  if (system_.empty()) return;
+  std::string claimed;
+  for (std::size_t i = 0; i < known_.size(); ++i) {
+    const Answer* a = answer_of(known_[i].answer);
+    if (a == nullptr || a->scope != "main") continue;
+    const bool recent = fresh(i) || round_at_ - known_[i].answer->asked_at < seconds(cluster_.setup().ttl);
+    if (recent && a->system_identifier == system_) return;
+    if (fresh(i) && is_claim(*a)) claimed = a->system_identifier;
+  }
+  if (!claimed.empty()) system_ = claimed;
 }
 
 bool Invariants::overtaken(std::size_t i) const {
@@ -299,7 +309,10 @@ void Invariants::look_at_calm() {
 void Invariants::check_calm(std::size_t leader, Duration calm) {
   const auto& backends = haproxy_->running().backends;
   const auto stuck = [&](const haproxy::Server& server) { return forgotten_ && (server.in_maint() || server.in_drain()); };
-  if (rounds_since_heard_ > 2 && !stuck(backends[0].servers[leader])) {
+  // A server that is steered by its admin state comes back when HAProxy itself has found PostgreSQL again.
+  const Setup& setup = cluster_.setup();
+  const bool found = !setup.naive || calm > Millis(setup.inter_ms) * (setup.rise + 1);
+  if (rounds_since_heard_ > 2 && found && !stuck(backends[0].servers[leader])) {
     const auto in = haproxy::usable_servers(backends[0]);
     if (in.size() != 1 || in.front() != server_of(leader))
       violate(6, fmt::format("all is well, {} is the primary, and {} is in", server_of(leader),

@@ -78,6 +78,7 @@ class Invariants final : public Watcher {
   [[noreturn]] void violate(int invariant, std::string text) const { throw Violation{invariant, std::move(text), time_.now()}; }
   [[nodiscard]] bool fresh(std::size_t i) const;
   [[nodiscard]] bool is_claim(const controller::Answer& answer) const;
+  void adopt_system();
   [[nodiscard]] bool claims(std::size_t i) const;
   [[nodiscard]] bool overtaken(std::size_t i) const;
   [[nodiscard]] bool kept(std::size_t i) const;
