@@ -345,6 +345,7 @@ haproxy::Result<std::string> Haproxy::ask(haproxy::To to, std::string_view line,
     watcher_.faulted();
     spend(late_);
   }
+  if (line == haproxy::kShowHold) watcher_.looked();
   return reply;
 }
 

@@ -22,6 +22,7 @@ struct Watcher {
   virtual ~Watcher() = default;
   virtual void worker_began() = 0;
   virtual void worker_answered() = 0;
+  virtual void looked() = 0;  ///< the last exchange of a look has come to its end
   /// `before`: the backend as it was. `server` has just been told so.
   virtual void commanded(const haproxy::BackendState& before, const haproxy::BackendState& after, const std::string& server,
                          haproxy::Command command) = 0;

@@ -20,7 +20,7 @@ constexpr Millis kPutRight{100};
 constexpr Millis kSlack{10};  ///< some exchanges of 0.1 ms
 constexpr Millis kFenced{200};
 constexpr Millis kOldFenced{1200};
-constexpr Millis kOldestPlan{2500};
+constexpr Millis kOldestPlan{400};
 constexpr seconds kKeepSilent{30};
 
 const Answer* answer_of(const std::shared_ptr<const controller::MemberReport>& report) {
@@ -88,7 +88,8 @@ void Invariants::told(std::size_t member, const controller::MemberReport& report
 }
 
 void Invariants::round_begins() {
-  round_at_ = time_.now();
+  round_at_ = decided_at_ = time_.now();
+  commanding_ = false;
   known_ = heard_;
   adopt_system();
   if (holder_set_) return;
@@ -115,6 +116,10 @@ void Invariants::worker_began() {
 
 void Invariants::worker_answered() {
   worker_answered_at_ = time_.now();
+}
+
+void Invariants::looked() {
+  if (!commanding_) decided_at_ = time_.now();
 }
 
 /// As controller/judge.h documents it.
@@ -191,9 +196,9 @@ bool Invariants::denied(std::size_t i) const {
 }
 
 void Invariants::check_in(std::size_t member, const std::string& server) {
-  if (time_.now() - round_at_ > kOldestPlan)
+  if (time_.now() - decided_at_ > kOldestPlan + kSlack)
     violate(2, fmt::format("{} is brought in by a plan that is {} ms old", server,
-                           std::chrono::duration_cast<Millis>(time_.now() - round_at_).count()));
+                           std::chrono::duration_cast<Millis>(time_.now() - decided_at_).count()));
   if (claims(member)) {
     if (overtaken(member)) violate(2, server + " is brought in though another's later claim has overtaken its own");
     return;
@@ -210,6 +215,7 @@ void Invariants::check_out(const haproxy::BackendState& backend, std::size_t mem
 
 void Invariants::commanded(const haproxy::BackendState& before, const haproxy::BackendState& after, const std::string& server,
                            Command command) {
+  commanding_ = true;
   const bool write = before.name == "pg_primary";
   const bool was = before.find(server)->usable();
   const bool is = after.find(server)->usable();
@@ -233,6 +239,7 @@ void Invariants::commanded(const haproxy::BackendState& before, const haproxy::B
 }
 
 void Invariants::session_ended(const std::string& backend, const std::string& server) {
+  commanding_ = true;
   const auto* state = haproxy_->running().find(backend);
   if (state != nullptr && (backend == "pg_primary")) check_out(*state, member_of(server), server, "its session is ended");
 }

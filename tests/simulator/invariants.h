@@ -8,7 +8,8 @@
 //     round said `leave` (nobody's wish: HAProxy's own check decides; design, 3, "left to its own check").
 //  2. Brought in on evidence. A server of a write backend is brought in, or held in, on its own member's fresh claim (200, role
 //     primary, running or starting anew, scope, system identifier) which no later claim of another has overtaken, or as the
-//     last accepted writer by the rules of silence; and at most 2.5 s after its round began, however long pointsman slept.
+//     last accepted writer by the rules of silence; and at most 400 ms after it was decided (200 ms
+//     until the first command, 200 ms of waiting for sessions to end), however long pointsman slept.
 //  3. Silence is no denial. A server that was usable is forced out, or its session ended, only where its member's last answer
 //     was no claim, another member claims or has the lock, or another is the accepted writer; a reader only on its member's
 //     own fresh answer.
@@ -55,6 +56,7 @@ class Invariants final : public Watcher {
   // HAProxy's.
   void worker_began() override;
   void worker_answered() override;
+  void looked() override;
   void commanded(const haproxy::BackendState& before, const haproxy::BackendState& after, const std::string& server,
                  haproxy::Command command) override;
   void session_ended(const std::string& backend, const std::string& server) override;
@@ -102,6 +104,8 @@ class Invariants final : public Watcher {
   Instant started_at_{};
   Instant able_since_{};
   Instant round_at_{};
+  Instant decided_at_{};     ///< the round's look was over
+  bool commanding_ = false;  ///< the round's first command has been sent
   Instant worker_answered_at_ = Instant::max();
   std::optional<std::size_t> holder_;
   bool holder_set_ = false;
