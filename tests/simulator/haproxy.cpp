@@ -342,8 +342,8 @@ haproxy::Result<std::string> Haproxy::ask(haproxy::To to, std::string_view line,
     if (kill_after && --*kill_after <= 0) throw Killed();
   }
   if (late_.count() > 0) {
-    watcher_.faulted();
     spend(late_);
+    watcher_.faulted();
   }
   if (line == haproxy::kShowHold) watcher_.looked();
   return reply;

@@ -57,6 +57,12 @@ void Invariants::stopped() {
   shaken();
 }
 
+void Invariants::shaken() {
+  calm_since_ = time_.now();
+  all_heard_ = counting_ = satisfied_ = false;
+  rounds_since_heard_ = 0;
+}
+
 void Invariants::knows_addresses() {
   if (!addresses_known_) able_since_ = std::max(able_since_, time_.now());
   addresses_known_ = true;
@@ -301,11 +307,7 @@ void Invariants::look_at_calm() {
   if (!leader || leader != calm_leader_ || !alive_ || !haproxy_->is_well()) shaken();
   calm_leader_ = leader;
   const Duration calm = time_.now() - calm_since_;
-  if (calm == Duration::zero()) {
-    all_heard_ = counting_ = satisfied_ = false;
-    rounds_since_heard_ = 0;
-    return;
-  }
+  if (calm == Duration::zero()) return;
   all_heard_ = all_heard_ || std::all_of(heard_.begin(), heard_.end(), [&](const Heard& heard) {
                  return !heard.silent_since && answer_of(heard.answer) != nullptr && heard.answer->asked_at > calm_since_;
                });

@@ -64,7 +64,7 @@ class Invariants final : public Watcher {
   void faulted() override { disturbed(); }
 
   /// Something was done to the world: calm begins anew.
-  void shaken() { calm_since_ = time_.now(); }
+  void shaken();
   /// What time alone may violate. Throws a Violation, as the others do.
   void look();
   /// Calm, and found as it should be, for long enough.

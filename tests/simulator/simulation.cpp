@@ -195,6 +195,7 @@ void Simulation::round() {
   const std::uint64_t version = process_->board.version();
   invariants_.round_begins();
   if (!process_->loop.short_round(version)) {
+    invariants_.round_begins();
     const auto outcome = process_->loop.round(process_->board.snapshot());
     if (!outcome.doubted.empty()) process_->poller.nudge();
     tell_verdicts();
