@@ -54,8 +54,11 @@ void keep_serving(std::vector<Decision>& decisions, WriterState writer, const ha
 void fall_back(std::vector<Decision>& decisions, const Judgement& judgement, const haproxy::BackendState& state) {
   for (const Decision& decision : decisions) {
     if (!decision.member) continue;
-    if (decision.verdict.place == Place::in) return;
     const haproxy::Server* server = state.find(decision.server);
+    // Admin state cannot bring in whom HAProxy's own check keeps out.
+    const bool beyond_reach = decision.steering == Steering::admin && server != nullptr && !server->usable() &&
+                              !server->in_maint() && !server->in_drain();
+    if (decision.verdict.place == Place::in && !beyond_reach) return;
     if (decision.verdict.place == Place::leave && server != nullptr && server->usable()) return;
   }
   const WriterState writer = judgement.topology.writer_state;

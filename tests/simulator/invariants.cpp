@@ -27,6 +27,12 @@ const Answer* answer_of(const std::shared_ptr<const controller::MemberReport>& r
   return report ? report->answer() : nullptr;
 }
 
+/// A soft denial, if nothing more comes of it: a member that falls silent after one is kept like any other.
+bool wavers(const Answer& a) {
+  return a.role == Role::primary && a.scope == "main" &&
+         (a.state == State::unknown || a.state == State::running || a.state == State::starting || a.state == State::restarting);
+}
+
 bool has(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -178,10 +184,7 @@ bool Invariants::kept(std::size_t i) const {
   if (holder_ != i || fresh(i)) return false;
   const Heard& heard = known_[i];
   const Answer* last = answer_of(heard.answer);
-  if (last != nullptr && !is_claim(*last)) {
-    // A soft denial is left as it is; nothing is brought in on it.
-    return false;
-  }
+  if (last != nullptr && !is_claim(*last) && !wavers(*last)) return false;
   const Instant since = heard.silent_since.value_or(round_at_);
   if (round_at_ - since < kKeepSilent + kTimeout) return true;
   for (std::size_t other = 0; other < known_.size(); ++other) {
