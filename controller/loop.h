@@ -104,6 +104,7 @@ class Loop {
   std::map<std::string, HoldMemory> carried_holds_;  ///< likewise
   bool old_workers_possible_ = true;
   Instant old_workers_looked_{};
+  std::vector<haproxy::Fence> fenced_;  ///< what old workers were last looked at for
   unsigned master_failures_ = 0;  ///< in a row
   Instant fragment_looked_{};
   std::optional<haproxy::Fragment> fragment_;

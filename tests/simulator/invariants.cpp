@@ -19,7 +19,6 @@ constexpr Millis kCalmPace{1000};
 constexpr Millis kPutRight{100};
 constexpr Millis kSlack{10};  ///< some exchanges of 0.1 ms
 constexpr Millis kFenced{200};
-constexpr Millis kOldFenced{1200};
 constexpr Millis kOldestPlan{400};
 constexpr seconds kKeepSilent{30};
 
@@ -105,6 +104,12 @@ void Invariants::round_begins() {
   known_ = heard_;
   adopt_system();
   if (holder_set_) return;
+  for (Heard& heard : known_) {
+    if (!heard.answer) heard.silent_since = round_at_;
+  }
+  for (Heard& heard : heard_) {
+    if (!heard.answer) heard.silent_since = round_at_;
+  }
   const auto in = haproxy::usable_servers(haproxy_->running().backends[0]);
   holder_ = in.size() == 1 ? std::optional(member_of(in.front())) : std::nullopt;
 }
@@ -294,8 +299,7 @@ void Invariants::look_at_sessions() {
     };
     measure(haproxy_->established("pg_primary", server_of(i)), sessions_since_[i], kFenced, "");
     if (cluster_.setup().master)
-      measure(haproxy_->established_on_old("pg_primary", server_of(i)), old_sessions_since_[i], kOldFenced,
-              " on an old worker");
+      measure(haproxy_->established_on_old("pg_primary", server_of(i)), old_sessions_since_[i], kFenced, " on an old worker");
   }
 }
 

@@ -19,7 +19,7 @@
 //  the
 //     write backend is as it should be within two rounds; the read backend after `follow`; and no command is sent then.
 //  7. No write reaches two. While a writer is in, no other server of its backend keeps an established session for more than
-//     200 ms (on a worker that a reload left behind, with a master socket: 1.2 s, the pace at which those are looked at).
+//     200 ms, on a worker that a reload left behind neither, where there is a master socket.
 
 #include <memory>
 #include <optional>
