@@ -237,8 +237,9 @@ void Invariants::commanded(const haproxy::BackendState& before, const haproxy::B
   const auto others = haproxy::usable_servers(before);
   const bool in = command == Command::health_up || command == Command::state_ready;
   const bool undisturbed = time_.now() - able_since_ > seconds(1) || able_since_ == started_at_;
+  const bool refused = able_since_ == time_.now() && able_since_ != started_at_;  // a command before it in the same line
   if (write && is && in) {
-    check_in(member, server);
+    if (!refused) check_in(member, server);
     if (!was && others.size() > 0 && undisturbed && !left_alone(others.front()))
       violate(4, fmt::format("{} is brought in while {} is usable", server, others.front()));
   }
