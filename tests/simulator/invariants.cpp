@@ -169,7 +169,7 @@ void Invariants::adopt_system() {
   for (std::size_t i = 0; i < known_.size(); ++i) {
     const Answer* a = answer_of(known_[i].answer);
     if (a == nullptr || a->scope != "main") continue;
-    const bool recent = fresh(i) || round_at_ - known_[i].answer->asked_at < seconds(cluster_.setup().ttl);
+    const bool recent = fresh(i) || round_at_ - known_[i].answer->asked_at < seconds(cluster_.setup().ttl) - kTimeout;
     if (recent && a->system_identifier == system_) return;
     if (fresh(i) && is_claim(*a)) claimed = a->system_identifier;
   }
@@ -246,7 +246,12 @@ void Invariants::commanded(const haproxy::BackendState& before, const haproxy::B
   if (was && !in && undisturbed) check_out(before, member, server, word(command));
   if (!write && was && !is && others.size() == 1 && cluster_.setup().fallback && undisturbed && !forgotten_) {
     for (std::size_t i = 0; i < known_.size(); ++i) {
-      if (claims(i) && last_.writer == i)
+      const haproxy::Server& fallback = *after.find(server_of(i));
+      if (i == member &&
+          std::count_if(heard_.begin(), heard_.end(), [](const Heard& h) { return h.claiming_since.has_value(); }) > 1)
+        continue;  // another has come
+      const bool can_serve = fallback.check.port == 8008 || fallback.usable() || fallback.in_maint();
+      if (claims(i) && !overtaken(i) && last_.writer == i && can_serve)
         violate(5, server + ", the last that serves reads, is taken out before the fallback is in");
     }
   }

@@ -14,7 +14,9 @@
 //     was no claim, another member claims or has the lock, or another is the accepted writer; a reader only on its member's
 //     own fresh answer.
 //  4. Old out before new in. Part of 1: the command that brings one in finds no other usable.
-//  5. Somebody reads. With `fallback`, no command takes the last usable server out of a read backend while somebody claims.
+//  5. Somebody reads. With `fallback`, no command takes the last usable server out of a read backend while the writer claims
+//  and
+//     could serve in its place (HAProxy's own check may keep its server out, and admin state cannot change that).
 //  6. It arrives, and rests. Once the cluster, the ways and HAProxy are well, and every member has answered a request since,
 //  the
 //     write backend is as it should be within two rounds; the read backend after `follow`; and no command is sent then.
