@@ -176,11 +176,19 @@ void Invariants::adopt_system() {
   if (!claimed.empty()) system_ = claimed;
 }
 
+/// By one that beats every other claim.
 bool Invariants::overtaken(std::size_t i) const {
-  for (std::size_t other = 0; other < known_.size(); ++other) {
-    if (other == i || !claims(other)) continue;
-    const auto& mine = *known_[i].answer;
-    if (known_[other].answer->asked_at > mine.answered_at && mine.asked_at < *known_[other].claiming_since) return true;
+  const auto beats = [&](std::size_t winner, std::size_t other) {
+    const auto& w = *known_[winner].answer;
+    const auto& o = *known_[other].answer;
+    return w.asked_at > o.answered_at && o.asked_at < *known_[winner].claiming_since;
+  };
+  for (std::size_t winner = 0; winner < known_.size(); ++winner) {
+    if (winner == i || !claims(winner)) continue;
+    bool all = true;
+    for (std::size_t other = 0; other < known_.size(); ++other)
+      all = all && (other == winner || !claims(other) || beats(winner, other));
+    if (all) return true;
   }
   return false;
 }
