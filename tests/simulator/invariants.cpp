@@ -118,7 +118,8 @@ void Invariants::round_ended(const controller::Loop& loop) {
   if (loop.published().clusters.empty()) return;
   last_ = loop.published().clusters[0].topology;
   if (loop.published().haproxy_error.empty()) holder_set_ = true;
-  if (last_.writer && last_.members[*last_.writer].write.reason == controller::Reason::claims_writer) {
+  // Before HAProxy has been seen, nothing that is judged is remembered.
+  if (holder_set_ && last_.writer && last_.members[*last_.writer].write.reason == controller::Reason::claims_writer) {
     holder_ = last_.writer;
     if (const Answer* a = answer_of(known_[*holder_].answer)) system_ = a->system_identifier;
   }
