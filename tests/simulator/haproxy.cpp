@@ -187,8 +187,8 @@ unsigned Haproxy::established_on_old(const std::string& backend, const std::stri
 
 bool Haproxy::is_well() const {
   const Instant now = time_.now();
-  return !refuse_after_ && !drop_after_ && mute_until_ <= now && away_until_ <= now && late_.count() == 0 &&
-         asleep_until <= now;
+  return !refuse_after_ && !drop_after_ && mute_until_ <= now && away_until_ <= now && hanging_until_ <= now &&
+         late_.count() == 0 && asleep_until <= now;
 }
 
 void Haproxy::happen(const Event& event) {
@@ -307,6 +307,7 @@ haproxy::Result<std::string> Haproxy::ask(haproxy::To to, std::string_view line,
     return haproxy::fail("connect to", "the fake", "connection refused");
   }
   if (mute_until_ > time_.now()) {
+    hanging_until_ = time_.now() + within;
     spend(within);
     watcher_.faulted();
     return haproxy::fail("talk to", "the fake", fmt::format("no answer within {} ms", within.count()));
@@ -342,6 +343,7 @@ haproxy::Result<std::string> Haproxy::ask(haproxy::To to, std::string_view line,
     if (kill_after && --*kill_after <= 0) throw Killed();
   }
   if (late_.count() > 0) {
+    hanging_until_ = time_.now() + late_;
     spend(late_);
     watcher_.faulted();
   }

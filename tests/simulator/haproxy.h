@@ -83,6 +83,7 @@ class Haproxy final : public haproxy::Talk {
   std::optional<std::int64_t> drop_after_;
   Instant mute_until_{};
   Instant away_until_{};
+  Instant hanging_until_{};  ///< an exchange of pointsman's
   Millis late_{0};
   std::uint64_t commands_ = 0;
 };
