@@ -40,15 +40,31 @@ const Verdict& verdict_of(const ClusterConfig& cluster, const Judgement& judgeme
                                                              : judgement.reads[backend][member];
 }
 
+/// Nobody can step in for a moment: whoever serves reads still is not taken out meanwhile.
+void keep_serving(std::vector<Decision>& decisions, WriterState writer, const haproxy::BackendState& state) {
+  const bool for_a_moment = writer == WriterState::holding || writer == WriterState::disputed;
+  for (Decision& decision : decisions) {
+    if (!decision.member || decision.verdict.place != Place::out) continue;
+    const Reason reason = decision.verdict.reason;
+    const haproxy::Server* server = state.find(decision.server);
+    if (server == nullptr || !server->usable()) continue;
+    if (reason == Reason::promoting || (for_a_moment && reason == Reason::not_replica)) decision.verdict.place = Place::leave;
+  }
+}
+
 /// No reader is left, neither judged in nor silent and up: the writer serves reads in the same pass.
 void fall_back(std::vector<Decision>& decisions, const Judgement& judgement, const haproxy::BackendState& state) {
   for (const Decision& decision : decisions) {
     if (!decision.member) continue;
-    if (decision.verdict.place == Place::in) return;
     const haproxy::Server* server = state.find(decision.server);
+    // Admin state cannot bring in whom HAProxy's own check keeps out.
+    const bool beyond_reach = decision.steering == Steering::admin && server != nullptr && !server->usable() &&
+                              !server->in_maint() && !server->in_drain();
+    if (decision.verdict.place == Place::in && !beyond_reach) return;
     if (decision.verdict.place == Place::leave && server != nullptr && server->usable()) return;
   }
-  if (judgement.topology.writer_state != WriterState::settled) return;
+  const WriterState writer = judgement.topology.writer_state;
+  if (writer != WriterState::settled) return keep_serving(decisions, writer, state);
   for (Decision& decision : decisions) {
     if (decision.member != judgement.topology.writer) continue;
     decision.verdict.place = Place::in;

@@ -259,11 +259,23 @@ void judge_silent_holder(Case& c, std::size_t holder, MemberVerdict& verdict) {
   verdict.write.reason = Reason::let_go;
 }
 
+/// Not a wavering, but a no.
+bool is_hard_denial(const Case& c, const Answer& a) {
+  const Reason reason = denial(c, a);
+  if (reason == Reason::wrong_scope || reason == Reason::wrong_system) return true;
+  return !is_soft(a) && !is_claim(a, c.seen.scope, c.memory.system_identifier, c.memory.holder_started);
+}
+
 /// Nobody claims. The last accepted writer denies, wavers or is silent.
 void judge_holder(Case& c, std::size_t holder) {
   MemberVerdict& verdict = c.topology.members[holder];
   const Answer* a = c.answer(holder);
   if (a == nullptr || !c.fresh(holder)) {
+    // A denial that came while a round took long, and the silence after it.
+    if (a != nullptr && !c.memory.fenced && is_hard_denial(c, *a)) {
+      c.memory.fenced = true;
+      c.memory.fenced_for = denial(c, *a);
+    }
     if (!c.memory.fenced) return judge_silent_holder(c, holder, verdict);
     if (!c.memory.silent_since) c.memory.silent_since = c.now;
     fence(c, verdict, c.memory.fenced_for);
@@ -274,8 +286,7 @@ void judge_holder(Case& c, std::size_t holder) {
   }
   c.memory.silent_since.reset();
   const Reason reason = denial(c, *a);
-  if (c.memory.fenced || !is_soft(*a) || reason == Reason::wrong_scope || reason == Reason::wrong_system)
-    return fence(c, verdict, reason);
+  if (c.memory.fenced || is_hard_denial(c, *a)) return fence(c, verdict, reason);
   if (!c.memory.holding_since) c.memory.holding_since = c.now;
   if (c.now - *c.memory.holding_since >= kHold) return fence(c, verdict, reason);
   c.topology.writer = holder;

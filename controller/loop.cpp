@@ -242,9 +242,11 @@ void Loop::keep_fragment(const Decided& decided, Carried& carried) {
 void Loop::fence_old_workers(const Decided& decided, Carried& carried) {
   if (config_.haproxy.master_socket.empty() || !old_workers_possible_) return;
   const Instant now = edges_.world.now();
-  if (decided.plan.out.empty() && now - old_workers_looked_ < seconds(1)) return;
-  old_workers_looked_ = now;
   const auto fences = fences_for_all(decided.desired);
+  // Who is out may have changed without a command: HAProxy's own check was there first.
+  if (decided.plan.out.empty() && fences == fenced_ && now - old_workers_looked_ < seconds(1)) return;
+  old_workers_looked_ = now;
+  fenced_ = fences;
   const auto pids = haproxy::old_workers(edges_.world.talk);
   if (!pids) {
     // A master that is reloading executes itself anew, and refuses connections meanwhile.

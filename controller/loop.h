@@ -106,7 +106,8 @@ class Loop {
   std::map<std::string, HoldMemory> carried_holds_;  ///< likewise
   bool old_workers_possible_ = true;
   Instant old_workers_looked_{};
-  unsigned master_failures_ = 0;  ///< in a row
+  std::vector<haproxy::Fence> fenced_;  ///< what old workers were last looked at for
+  unsigned master_failures_ = 0;        ///< in a row
   Instant fragment_looked_{};
   std::optional<haproxy::Fragment> fragment_;
   std::map<std::string, Instant> troubles_;  ///< when last met: each is logged when it begins

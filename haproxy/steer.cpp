@@ -213,6 +213,11 @@ Steered apply(const Plan& plan, const Running& running, World& world, Instant no
       good = good && stuck.empty();
     }
     if (!plan.fences.empty()) carry_out_fences(plan.fences, world, steered);
+    if (world.now() > not_after + kFenceWait) {
+      steered.troubles.emplace_back("a plan grew too old while it was carried out: the rest of it is decided anew");
+      (void)reread(world, steered);
+      return steered;
+    }
     good = send_all(world, steered, plan.limits, in, releases) && good;
   }
   good = send_all(world, steered, plan.reads) && good;

@@ -48,7 +48,7 @@ struct Steered {
 /// usable, its backend's `in` steps are not sent. Where no session has to be ended, the whole switch goes in one line, since a
 /// batch takes microseconds and clients between two lines would be refused. Sessions that do not end within kFenceWait are a
 /// trouble, not a reason to wait longer. Blocks for kFenceWait and some exchanges at most. Where `not_after` is over before the
-/// first command, nothing is sent.
+/// first command, nothing is sent; where it is over by more than kFenceWait before a new writer goes in, the rest is not sent.
 [[nodiscard]] Steered apply(const Plan& plan, const Running& running, World& world, Instant not_after);
 
 /// Ends the established sessions of `fences` on one process, by `show sess` and `shutdown session`: unlike `shutdown sessions
