@@ -23,7 +23,7 @@ STEP = 0.05
 
 
 def make_haproxy(limit):
-    """A Haproxy whose servers have this maxconn (none: no limit), and whose queue is patient."""
+    """A Haproxy whose servers have this maxconn (none: no limit)."""
 
     def make(cluster, kind, extra_global=""):
         made = haproxy.Haproxy(cluster, kind, maxconn=2000, extra_global=extra_global)
@@ -31,7 +31,7 @@ def make_haproxy(limit):
             text = file.read()
         text = text.replace(" maxconn 100 check", f" maxconn {limit} check" if limit else " check")
         with open(f"{made.folder}/haproxy.cfg", "w", encoding="utf-8") as file:
-            file.write(text.replace("timeout connect 4s", "timeout connect 4s\n    timeout queue 30s"))
+            file.write(text)
         return made
 
     return make
@@ -303,7 +303,7 @@ def test_who_waits_in_the_queue_for_too_long_is_turned_away_by_haproxy(ramp_rig)
     with open(f"{rig.haproxy.folder}/haproxy.cfg", encoding="utf-8") as file:
         text = file.read()
     with open(f"{rig.haproxy.folder}/haproxy.cfg", "w", encoding="utf-8") as file:
-        file.write(text.replace("timeout queue 30s", "timeout queue 1s"))
+        file.write(text.replace("timeout queue 60s", "timeout queue 1s"))
     rig.haproxy.reload()
     with Scene(rig) as scene:
         rig.cluster.switch("pg2")
