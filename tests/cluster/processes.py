@@ -38,7 +38,10 @@ def wait_until(condition, timeout, what, every=0.02):
 
 
 def processes_in(folder):
-    """The ids of all processes whose working directory is `folder` or below it."""
+    """The ids of all processes whose working directory is `folder` or below it.
+
+    Where this runs in a chroot, the directory of a process in another mount namespace is seen with the chroot's own path before it.
+    """
     folder = os.path.realpath(folder)
     found = []
     for entry in os.listdir("/proc"):
@@ -50,7 +53,7 @@ def processes_in(folder):
                 dead = stat.read().rsplit(")", 1)[1].split()[0] in "ZX"
         except OSError:
             continue
-        if not dead and (where == folder or where.startswith(folder + "/")):
+        if not dead and f"{folder}/" in f"{where}/":
             found.append(int(entry))
     return found
 
