@@ -77,6 +77,8 @@ class Invariants final : public Watcher {
     std::shared_ptr<const controller::MemberReport> answer;
     std::optional<Instant> silent_since;
     std::optional<Instant> claiming_since;
+    std::optional<Instant> wavering_since;  ///< since its last claim
+    bool denies = false;                    ///< since its last claim: for good, or wavering for a hold
   };
 
   [[noreturn]] void violate(int invariant, std::string text) const { throw Violation{invariant, std::move(text), time_.now()}; }
