@@ -43,11 +43,30 @@ bool shows_more(const Sighting& holder, const std::string& scope, HoldReason cau
   return now - holder.answer->asked_at > std::chrono::milliseconds(150) + 5 * took;
 }
 
+bool claims_since(const ClusterSnapshot& seen, const Sighting& holder, Instant then) {
+  const Answer* answer = answer_of(holder);
+  return answer != nullptr && holder.answer->answered_at > then && is_claim(*answer, seen.scope, "", "");
+}
+
+/// Silent, and so is its port, asked since then and not long ago. Once is enough: the API's answer is missing too, and whoever
+/// is let through meanwhile is lost, where one who waits in vain loses a moment.
+bool is_not_accepting(const Sighting& holder, Instant given_up, Instant now) {
+  constexpr Duration kFresh = std::chrono::seconds(3);
+  const auto since = says_nothing_since(holder, now);
+  if (!since || *since <= given_up || !holder.port || holder.port->says == PortSays::accepting) return false;
+  return holder.port->asked_at >= *since && now - holder.port->asked_at < kFresh;
+}
+
+/// Until the holder claims, or its port accepts.
+bool accepts_again(const ClusterSnapshot& seen, const Sighting& holder, const HoldMemory& memory) {
+  if (claims_since(seen, holder, memory.began)) return true;
+  return holder.port && holder.port->says == PortSays::accepting;
+}
+
 /// Until the holder claims, and not when a replica streams from it again, for so long that it would have been heard of
 /// if that were another writer's stream.
 bool is_unreplicated(const ClusterSnapshot& seen, const Sighting& holder, Instant now, HoldMemory& memory) {
-  const Answer* answer = answer_of(holder);
-  if (answer != nullptr && holder.answer->answered_at > memory.began && is_claim(*answer, seen.scope, "", "")) return false;
+  if (claims_since(seen, holder, memory.began)) return false;
   if (replication(seen, holder, memory.streamers, now) != Replication::goes_on) {
     memory.streams_again_at.reset();
     return true;
@@ -61,6 +80,7 @@ bool goes_on(const ClusterSnapshot& seen, const ClusterConfig& policy, Instant n
   const Sighting* holder = find_member(seen, memory.holder);
   if (holder == nullptr || now - memory.began >= longest_hold(policy, seen.timings)) return false;
   if (memory.cause == HoldReason::unreplicated) return is_unreplicated(seen, *holder, now, memory);
+  if (memory.cause == HoldReason::not_accepting) return !accepts_again(seen, *holder, memory);
   if (shows_more(*holder, seen.scope, memory.cause, memory.began, now)) return true;
   if (memory.cause == HoldReason::switchover && !seen.switchover) {
     if (!memory.key_gone_at) memory.key_gone_at = now;
@@ -114,7 +134,10 @@ void end_if_over(const ClusterSnapshot& seen, const Topology& topology, const Cl
   } else {
     note_fruitless(memory, longest, now);
   }
-  if (now - memory.began >= longest) memory.streamers = {};  // no second hold for the same silence
+  if (now - memory.began >= longest) {  // no second hold for the same silence
+    memory.streamers = {};
+    memory.given_up = now;
+  }
   memory.cause = HoldReason::none;
 }
 
@@ -132,6 +155,8 @@ const char* word(HoldReason reason) {
       return "stop";
     case HoldReason::unreplicated:
       return "unreplicated";
+    case HoldReason::not_accepting:
+      return "not_accepting";
   }
   return "?";
 }
@@ -163,6 +188,9 @@ HoldVerdict judge_hold(const ClusterSnapshot& seen, const Topology& topology, co
     if (replication(seen, *writer, memory.streamers, now) == Replication::lost &&
         is_believed(HoldReason::unreplicated, memory, longest, now)) {
       begin(HoldReason::unreplicated, *writer, now, memory);
+    } else if (is_not_accepting(*writer, memory.given_up, now) &&
+               is_believed(HoldReason::not_accepting, memory, longest, now)) {
+      begin(HoldReason::not_accepting, *writer, now, memory);
     }
     uncertain = is_doubtful(seen, memory.streamers);
   }

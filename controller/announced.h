@@ -8,6 +8,9 @@
 //    and before a stop's too, as the hook comes only when the API has been shut down (4.0.7).
 //  - `before_stop` (3.0.3 and later) runs before every stop, also of a restart and on replicas.
 //  - A writer that says nothing and streams to nobody any more stops or is dead (unreplicated.h).
+//  - So does one that says nothing and whose PostgreSQL port does not accept connections (port.h), whatever Patroni it has:
+//  killed,
+//    cut off, frozen, starting or shutting down. One that accepts lives, and its Patroni alone is dead or frozen.
 // Announcements are hearsay. They begin a hold of `pre_hold`, once each; only what the members themselves show afterwards
 // makes it last, up to `hold`; and a switchover that came to nothing is followed by as long a time in which the DCS is not
 // believed, as three of the others in a row are.
@@ -23,11 +26,12 @@ namespace controller {
 
 /// Why new connections to a write backend are to wait, from a closed list.
 enum class HoldReason : std::uint8_t {
-  none,          ///< they are not
-  wavers,        ///< the writer denies softly: a moment later it is known
-  switchover,    ///< the DCS announces one
-  stop,          ///< a hook announces the writer's stop
-  unreplicated,  ///< the writer is silent, and its replicas stream from it no more
+  none,           ///< they are not
+  wavers,         ///< the writer denies softly: a moment later it is known
+  switchover,     ///< the DCS announces one
+  stop,           ///< a hook announces the writer's stop
+  unreplicated,   ///< the writer is silent, and its replicas stream from it no more
+  not_accepting,  ///< the writer is silent, and so is its PostgreSQL port, or that says that it does not accept connections
 };
 [[nodiscard]] const char* word(HoldReason reason);
 
@@ -50,6 +54,7 @@ struct HoldMemory {
   std::map<HoldReason, Fruitless> fruitless;  ///< since one came true
   Streamers streamers;                        ///< of the writer
   std::optional<Instant> streams_again_at;    ///< during a hold of `unreplicated`: one of them does
+  Instant given_up{};                         ///< a silence that began before this was waited for as long as it may be
   friend bool operator==(const HoldMemory&, const HoldMemory&) = default;
 };
 

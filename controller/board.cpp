@@ -49,7 +49,7 @@ bool is_at(const Sighting& member, const ListedMember& listed) {
 
 }  // namespace
 
-Board::Board(Snapshot start) : now_(std::move(start)) {
+Board::Board(Snapshot start) : now_(std::move(start)), suspects_(now_.clusters.size()) {
   for (auto& cluster : now_.clusters) {
     for (auto& member : cluster.members) {
       if (member.api_port == 0) member.api_port = split(member.url).port;
@@ -81,6 +81,7 @@ void Board::put(std::size_t cluster, std::size_t member, MemberReport report, co
       if (differs) known.before = *known.answer->answer();
       if (differs || !known.answer) known.says_since = report.answered_at;
       known.silence.reset();
+      known.port.reset();
       if (!answer->name.empty()) known.name = answer->name;
       known.answer = std::move(report);
     }
@@ -93,6 +94,41 @@ void Board::put_asked(std::size_t cluster, std::size_t member, Instant begun) {
   const std::lock_guard lock(mutex_);
   if (cluster >= now_.clusters.size() || member >= now_.clusters[cluster].members.size()) return;
   now_.clusters[cluster].members[member].in_flight = begun;
+}
+
+void Board::put_late(std::size_t cluster) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (cluster >= now_.clusters.size()) return;
+    ++now_.version;
+  }
+  changed_.notify_all();
+}
+
+void Board::put_port(std::size_t cluster, std::size_t member, PortReport report) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (cluster >= now_.clusters.size() || member >= now_.clusters[cluster].members.size()) return;
+    auto& known = now_.clusters[cluster].members[member];
+    if (known.answer && known.answer->answered_at > report.asked_at) return;  // it lives, and has said so itself
+    const bool news = !known.port || known.port->says != report.says || known.port->address != report.address;
+    known.port = std::move(report);
+    if (!news) return;
+    ++now_.version;
+  }
+  changed_.notify_all();
+}
+
+bool Board::put_suspect(std::size_t cluster, std::optional<Suspect> suspect) {
+  const std::lock_guard lock(mutex_);
+  if (cluster >= suspects_.size() || suspects_[cluster] == suspect) return false;
+  suspects_[cluster] = std::move(suspect);
+  return true;
+}
+
+std::optional<Suspect> Board::suspect(std::size_t cluster) const {
+  const std::lock_guard lock(mutex_);
+  return cluster < suspects_.size() ? suspects_[cluster] : std::nullopt;
 }
 
 void Board::put_cluster(std::size_t cluster, std::size_t from, const ClusterReport& report) {

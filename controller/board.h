@@ -35,6 +35,7 @@ struct Sighting {
   Instant says_since{};                ///< when the first answer came that did not differ from `answer`
   std::optional<Silence> silence;      ///< nothing while the last request was answered
   std::optional<Instant> in_flight;    ///< when the request under way was begun; nothing: none is
+  std::optional<PortReport> port;      ///< what its PostgreSQL's port said last; nothing while its API answers
   friend bool operator==(const Sighting&, const Sighting&) = default;
 };
 
@@ -62,6 +63,14 @@ struct StopNotice {
   friend bool operator==(const StopNotice&, const StopNotice&) = default;
 };
 
+/// The port to ask while the API of the writer says nothing.
+struct Suspect {
+  std::size_t member = 0;
+  haproxy::Address address;  ///< as HAProxy routes to it
+  Duration took{};           ///< by the API's last answer
+  friend bool operator==(const Suspect&, const Suspect&) = default;
+};
+
 /// Everything known of one cluster at one moment.
 struct ClusterSnapshot {
   std::string scope;
@@ -80,8 +89,8 @@ struct Snapshot {
   friend bool operator==(const Snapshot&, const Snapshot&) = default;
 };
 
-/// Threads: `put*` from the poller, the watches and the listener, `wait` and `snapshot` from the loop; all may be called at any
-/// time.
+/// Threads: `put*` from the poller, the watches and the listener, `wait`, `snapshot` and `put_suspect` from the loop; all may
+/// be called at any time.
 class Board {
  public:
   /// `start` has the clusters and members of the configuration, with nothing known of them but what a state file remembers.
@@ -90,6 +99,10 @@ class Board {
   void put(std::size_t cluster, std::size_t member, MemberReport report, const std::string& api_ip);
   /// A request was begun whose report is to come. No news by itself.
   void put_asked(std::size_t cluster, std::size_t member, Instant begun);
+  /// The answer to the request under way is late, which is news.
+  void put_late(std::size_t cluster);
+  /// What a port said. It is forgotten with the member's next answer.
+  void put_port(std::size_t cluster, std::size_t member, PortReport report);
   /// Fills names and addresses by API address (of the URL or as connected to) and port, and replaces `from`'s hearsay.
   void put_cluster(std::size_t cluster, std::size_t from, const ClusterReport& report);
   /// Counts a bad answer to `/cluster` or `/config`.
@@ -102,6 +115,9 @@ class Board {
   void put_switchover(std::size_t cluster, std::optional<Handover> switchover);
   /// Says the version of the board that has it.
   std::uint64_t put_stop(std::size_t cluster, const std::string& member, Instant at);
+  /// Whose port is to be asked from now on, again and again; nothing: nobody's. Says whether that is another than before.
+  bool put_suspect(std::size_t cluster, std::optional<Suspect> suspect);
+  [[nodiscard]] std::optional<Suspect> suspect(std::size_t cluster) const;
   /// When the newest announcement that is due was, else the first that will be; of stops only those of a member that holds the
   /// lock, or is silent. Nothing: none.
   [[nodiscard]] std::optional<Instant> announced(std::size_t cluster) const;
@@ -117,6 +133,7 @@ class Board {
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   Snapshot now_;
+  std::vector<std::optional<Suspect>> suspects_;  ///< by cluster
   bool woken_ = false;
 };
 

@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include "controller/schedule.h"
+
 namespace controller {
 
 bool is_claim(const Answer& answer, const std::string& scope, const std::string& system_identifier,
@@ -24,6 +26,12 @@ bool is_fresh(const Sighting& member, const Poll& poll, Instant now) {
   return age < gap * 11 / 10 + poll.timeout;  // the jitter is a tenth
 }
 
+std::optional<Instant> says_nothing_since(const Sighting& member, Instant now) {
+  if (member.silence) return member.silence->since;
+  if (!member.in_flight || !member.answer || now < late_at(*member.answer, *member.in_flight)) return std::nullopt;
+  return member.in_flight;
+}
+
 std::string evidence(const Sighting& member, Instant now) {
   std::string line;
   if (member.answer && member.answer->answer() != nullptr) {
@@ -39,6 +47,7 @@ std::string evidence(const Sighting& member, Instant now) {
     line += fmt::format("{}{} for {:.1f} s ({})", line.empty() ? "" : "; ", word(member.silence->latest.failure),
                         std::chrono::duration<double>(now - member.silence->since).count(), member.silence->latest.detail);
   }
+  if (member.port) line += fmt::format("; {} {}", member.port->address.text(), member.port->detail);
   return line.empty() ? "not asked yet" : line;
 }
 

@@ -2,6 +2,7 @@
 // What one member's last answer is worth: whether it is a claim to be the writer, whether it still counts, and how people are
 // told. Pure.
 
+#include <optional>
 #include <string>
 
 #include "controller/board.h"
@@ -19,6 +20,10 @@ namespace controller {
 /// until the next one must have failed: the next request comes within the pace, or 4 times the last answer's time, and is given
 /// up after `timeout`.
 [[nodiscard]] bool is_fresh(const Sighting& member, const Poll& poll, Instant now);
+
+/// Since when the member says nothing: since the first request that failed was begun, and before it has failed, once its answer
+/// is late, since that request was begun. Nothing: it answers.
+[[nodiscard]] std::optional<Instant> says_nothing_since(const Sighting& member, Instant now);
 
 /// One line for people: "HTTP 200, role primary, state running, timeline 3, 12 ms ago", "refused for 4.2 s".
 [[nodiscard]] std::string evidence(const Sighting& member, Instant now);

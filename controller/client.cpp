@@ -127,6 +127,12 @@ curl_off_t time_of(CURL* easy, CURLINFO what) {
   return microseconds;
 }
 
+curl_waitfd as_curls(const pollfd& other) {
+  const int in = (other.events & POLLIN) != 0 ? CURL_WAIT_POLLIN : 0;
+  const int out = (other.events & POLLOUT) != 0 ? CURL_WAIT_POLLOUT : 0;
+  return {other.fd, static_cast<short>(in | out), 0};
+}
+
 NoAnswer no_answer(CURLcode code, const Slot& slot) {
   const std::string_view text = slot.easy.words(code);
   if (slot.too_much != nullptr) return {Failure::bad_answer, slot.too_much};
@@ -218,11 +224,14 @@ class Client::Impl {
     ended_.push_back(std::move(fetched));
   }
 
-  void work(Duration most) {
+  void work(Duration most, std::span<const pollfd> others) {
     perform();
     if (!ended_.empty() || most <= Duration::zero()) return;
     const auto wait = std::chrono::ceil<milliseconds>(std::min<Duration>(most, std::chrono::seconds(60)));
-    if (curl_multi_poll(multi_, nullptr, 0, static_cast<int>(wait.count()), nullptr) != CURLM_OK) {
+    waited_.clear();
+    for (const pollfd& other : others) waited_.push_back(as_curls(other));
+    const auto number = static_cast<unsigned>(waited_.size());
+    if (curl_multi_poll(multi_, waited_.data(), number, static_cast<int>(wait.count()), nullptr) != CURLM_OK) {
       std::this_thread::sleep_for(milliseconds(10));
     }
     perform();
@@ -274,6 +283,7 @@ class Client::Impl {
 
   CURLM* multi_ = new_multi();
   std::deque<Slot> slots_;  ///< libcurl keeps their addresses
+  std::vector<curl_waitfd> waited_;
   std::deque<Fetched> ended_;
 };
 
@@ -285,8 +295,8 @@ std::size_t Client::add(const MemberUrl& member, const Tls& tls) {
 void Client::begin(std::size_t slot, const char* path, milliseconds timeout) {
   impl_->begin(slot, path, timeout);
 }
-void Client::work(Duration most) {
-  impl_->work(most);
+void Client::work(Duration most, std::span<const pollfd> others) {
+  impl_->work(most, others);
 }
 std::optional<Fetched> Client::take() {
   return impl_->take();

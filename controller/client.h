@@ -1,8 +1,11 @@
 #pragma once
 // The one HTTP client: GET requests to members, side by side on one thread, over libcurl's multi interface.
 
+#include <poll.h>
+
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
 #include "controller/config.h"
@@ -42,8 +45,8 @@ class Client {
   /// Begins `GET path`, to be over within `timeout`. A slot has at most one request at a time.
   void begin(std::size_t slot, const char* path, std::chrono::milliseconds timeout);
 
-  /// Works on what is under way until one request ends, `most` is over, or `wake` was called.
-  void work(Duration most);
+  /// Works on what is under way until one request ends, `most` is over, `wake` was called, or one of `others` is ready.
+  void work(Duration most, std::span<const pollfd> others = {});
 
   /// A request that ended, each once.
   [[nodiscard]] std::optional<Fetched> take();

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "controller/claim.h"
+
 namespace controller {
 namespace {
 
@@ -98,6 +100,26 @@ void alarm_missing(const Config& config, const Snapshot& seen, std::vector<std::
         alarms[c].push_back("member " + member.url + " has never told its name and address: it may be missing in the fragment");
     }
   }
+}
+
+/// The writer, or whom new connections wait for, while it says nothing; at the first address that a write backend has for it.
+std::optional<Suspect> find_suspect(const ClusterConfig& cluster, const ClusterSnapshot& seen, const Topology& topology,
+                                    const HoldMemory& hold, const std::vector<Decision>& decisions,
+                                    const haproxy::Running& running, Instant now) {
+  for (const Decision& decision : decisions) {
+    const bool write = std::any_of(cluster.backends.begin(), cluster.backends.end(), [&](const BackendConfig& backend) {
+      return backend.name == decision.backend && backend.serves == Serves::primary;
+    });
+    if (!write || !decision.member) continue;
+    const Sighting& member = seen.members[*decision.member];
+    const bool waited_for =
+        hold.cause == HoldReason::not_accepting ? hold.holder == member.url : topology.writer == decision.member;
+    const haproxy::Server* server = running.find(decision.backend, decision.server);
+    if (!waited_for || !says_nothing_since(member, now) || server == nullptr || server->ip.empty()) continue;
+    const Duration took = member.answer ? member.answer->answered_at - member.answer->asked_at : Duration::zero();
+    return Suspect{*decision.member, {server->ip, server->port}, took};
+  }
+  return std::nullopt;
 }
 
 /// `held`: the backends whose hold is ours.
@@ -217,6 +239,8 @@ Decided decide(const Config& config, const Snapshot& seen, const haproxy::Runnin
     const HoldVerdict hold =
         judge_hold(seen.clusters[c], judgement.topology, config.clusters[c], now, decided.memories.holding[c]);
     decided.holds.push_back(running.holds ? hold : HoldVerdict{});
+    decided.suspects.push_back(find_suspect(config.clusters[c], seen.clusters[c], judgement.topology,
+                                            decided.memories.holding[c], decisions, running, now));
     wish_holds(backends, decided.holds.back().wanted(), running, decided.memories.held);
     std::move(backends.begin(), backends.end(), std::back_inserter(decided.desired));
     decided.decisions.push_back(std::move(decisions));

@@ -34,6 +34,7 @@ struct Decided {
   Instant at{};                       ///< what was known when this was decided
   std::vector<Judgement> judgements;  ///< per cluster
   std::vector<HoldVerdict> holds;     ///< per cluster: do new connections to its write backends wait? Without hold.lua: never
+  std::vector<std::optional<Suspect>> suspects;  ///< per cluster: whose port is to be asked, as its API says nothing
   std::vector<std::vector<Decision>> decisions;  ///< per cluster
   std::vector<std::vector<std::string>> alarms;  ///< per cluster: the judge's and those about servers
   std::vector<std::size_t> doubted;  ///< clusters where a check of HAProxy's begins to pass for a member that denies

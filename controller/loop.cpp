@@ -82,6 +82,7 @@ Outcome Loop::round(const Snapshot& seen) {
   outcome.failed = !carried.confirmed;
   outcome.changed = carried.changed;
   outcome.doubted = decided.doubted;
+  outcome.suspects = decided.suspects;
   bool settled = true;
   for (const Judgement& judgement : decided.judgements) {
     settled = settled && judgement.topology.claims == 1;

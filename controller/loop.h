@@ -44,6 +44,7 @@ struct Outcome {
   bool holding = false;                ///< some writer denies softly: a moment later it is known
   bool ramping = false;                ///< some writer does not take as many connections yet as it will
   std::vector<std::size_t> doubted{};  ///< clusters where HAProxy's own check may know better by now: to be asked at once
+  std::vector<std::optional<Suspect>> suspects{};  ///< by cluster, for the board; empty where HAProxy could not be read
 };
 
 /// One thread.

@@ -13,6 +13,7 @@
 
 #include "controller/client.h"
 #include "controller/parse_patroni.h"
+#include "controller/ports.h"
 #include "controller/schedule.h"
 #include "controller/thread.h"
 
@@ -44,6 +45,7 @@ struct Member {
   Asked asked;
   Path path = Path::primary;  ///< of the request in flight
   bool hurry = false;         ///< nudged since the last request was begun
+  bool late = false;          ///< the answer to the request in flight, as was said
   double jitter = 0;
   std::optional<MemberReport> last;  ///< of /primary
   bool well = false;                 ///< the last request, of whatever path, was answered
@@ -136,6 +138,11 @@ Instant errand_due(const Errand& errand, const std::vector<Member*>& members) {
   return std::max(errand.due, soonest);
 }
 
+Instant late_due(const Member& member) {
+  const bool awaited = member.asked.in_flight && member.path == Path::primary && !member.late && claims(member);
+  return awaited ? late_at(*member.last, member.asked.last_asked) : kNever;
+}
+
 Instant dispute_due(const Member& member) {
   if (!member.well || member.asked.in_flight || claims(member)) return kNever;
   return std::max(rested(member.asked), member.cluster_asked + kDisputeEvery);
@@ -145,7 +152,8 @@ Instant dispute_due(const Member& member) {
 
 class Poller::Impl {
  public:
-  Impl(const std::vector<ClusterConfig>& clusters, Board& board, bool remembered) : board_(board), nudged_(clusters.size()) {
+  Impl(const std::vector<ClusterConfig>& clusters, Board& board, bool remembered)
+      : board_(board), ports_(board, clusters.size()), nudged_(clusters.size()) {
     const Instant now = BootClock::now();
     for (const auto& config : clusters) {
       auto& cluster = clusters_.emplace_back();
@@ -170,14 +178,12 @@ class Poller::Impl {
     thread_.join();
   }
 
-  Impl(const Impl&) = delete;
-  Impl& operator=(const Impl&) = delete;
-
   void nudge(std::size_t cluster) {
     if (cluster >= nudged_.size()) return;
     nudged_[cluster] = true;
-    client_.wake();
+    wake();
   }
+  void wake() { client_.wake(); }
 
  private:
   void run() {
@@ -191,7 +197,8 @@ class Poller::Impl {
         if (cluster.next <= now) send_due(cluster, now);
         next = std::min(next, cluster.next);
       }
-      client_.work(next - now);
+      next = std::min(next, ports_.work(now));
+      client_.work(next - now, ports_.waits());
       while (auto fetched = client_.take()) receive(*fetched);
     }
   }
@@ -206,6 +213,12 @@ class Poller::Impl {
   }
 
   void send_due(Cluster& cluster, Instant now) {
+    for (auto& member : cluster.members) {
+      if (late_due(member) > now) continue;
+      member.late = true;
+      cluster.changed_at = now;
+      board_.put_late(places_[member.slot].first);
+    }
     if (primary_due(cluster, now) <= now) {
       // Whoever may be asked already goes along: one picture of the cluster, and one waking for it.
       for (auto& member : cluster.members) {
@@ -241,6 +254,7 @@ class Poller::Impl {
     const bool in_dispute = disputed(cluster);
     if (cluster.announced && *cluster.announced > now) next = std::min(next, *cluster.announced);
     for (const auto& member : cluster.members) {
+      next = std::min(next, late_due(member));
       if (in_dispute) next = std::min(next, dispute_due(member));
     }
     return next;
@@ -252,7 +266,7 @@ class Poller::Impl {
     member.path = path;
     if (path == Path::primary) {
       member.asked.last_asked = now;
-      member.hurry = false;
+      member.hurry = member.late = false;
     } else if (path == Path::cluster) {
       member.cluster_asked = now;
     }
@@ -373,6 +387,7 @@ class Poller::Impl {
 
   Board& board_;
   Client client_;
+  Ports ports_;
   std::vector<Cluster> clusters_;
   std::vector<std::pair<std::size_t, std::size_t>> places_;  ///< by slot: cluster and member
   std::minstd_rand random_{std::random_device{}()};
@@ -387,6 +402,9 @@ Poller::Poller(const std::vector<ClusterConfig>& clusters, Board& board, bool re
 Poller::~Poller() = default;
 void Poller::nudge(std::size_t cluster) {
   impl_->nudge(cluster);
+}
+void Poller::wake() {
+  impl_->wake();
 }
 
 }  // namespace controller

@@ -21,7 +21,9 @@ namespace controller {
 /// two members claim (four times a second). `/cluster` is asked only of one that answered its last request: in a DCS outage it
 /// blocks for 10 s and on 4.1.5 takes the whole API with it; after a failure it is asked after 1, 2, 4 … 60 s. `GET /config` of
 /// an answering member at start and hourly. A refused answer, and a failure of TLS, is logged once when it begins (warning,
-/// with what was wrong) and once when the member is well again.
+/// with what was wrong) and once when the member is well again. Where the answer of one that claims is late, the board is told.
+///
+/// The ports of the board's suspects are asked beside that, see ports.h.
 class Poller {
  public:
   /// Starts the thread. `board` must outlive it; its clusters and members are those of `clusters`, in their order.
@@ -36,6 +38,8 @@ class Poller {
   /// Ask every member of this cluster as soon as manners allow, and go on at kUrgent for a second, or for as long as the board
   /// has something announced: a change is believed to be under way. Any thread.
   void nudge(std::size_t cluster);
+  /// The board has another suspect. Any thread.
+  void wake();
 
  private:
   class Impl;

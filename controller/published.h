@@ -65,7 +65,7 @@ struct Counters {
   std::map<std::string, std::uint64_t> commands_sent;     ///< by command: "health up", "state maint", "shutdown session"
   std::map<std::string, std::uint64_t> commands_refused;  ///< the same words
   std::map<std::string, std::uint64_t> reloads;           ///< by reason: "writer", "members", "worker", "reverted"
-  std::map<std::string, std::uint64_t> holds;             ///< begun, by reason: "switchover", "stop", "wavers", "unreplicated"
+  std::map<std::string, std::uint64_t> holds;             ///< begun, by reason: "stop", "wavers", "not_accepting" ...
   std::uint64_t reloads_failed = 0;
   std::uint64_t sessions_ended = 0;
   std::uint64_t fragment_writes = 0;

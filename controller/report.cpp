@@ -66,4 +66,16 @@ const char* word(Failure failure) {
   return "bad_answer";
 }
 
+const char* word(PortSays says) {
+  switch (says) {
+    case PortSays::accepting:
+      return "accepting";
+    case PortSays::rejecting:
+      return "rejecting";
+    case PortSays::nothing:
+      return "nothing";
+  }
+  return "nothing";
+}
+
 }  // namespace controller

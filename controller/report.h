@@ -74,6 +74,23 @@ struct MemberReport {
   friend bool operator==(const MemberReport&, const MemberReport&) = default;
 };
 
+/// What the PostgreSQL port that HAProxy routes to says, in the words of pg_isready.
+enum class PortSays : std::uint8_t {
+  accepting,
+  rejecting,  ///< it is starting up, recovering or shutting down
+  nothing,    ///< refused, closed without a byte, or no answer in time
+};
+
+/// One question to a port and what came of it.
+struct PortReport {
+  haproxy::Address address;
+  Instant asked_at{};     ///< when the connection was begun: its age counts from here
+  Instant answered_at{};  ///< when the answer came, or it was given up
+  PortSays says = PortSays::nothing;
+  std::string detail;  ///< one line, printable ASCII only
+  friend bool operator==(const PortReport&, const PortReport&) = default;
+};
+
 /// An entry of `/cluster`. Hearsay: good for names and addresses, never for who is the writer.
 struct ListedMember {
   std::string name;
@@ -104,5 +121,6 @@ struct Timings {
 [[nodiscard]] const char* word(Role role);
 [[nodiscard]] const char* word(State state);
 [[nodiscard]] const char* word(Failure failure);
+[[nodiscard]] const char* word(PortSays says);
 
 }  // namespace controller

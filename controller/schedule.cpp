@@ -49,6 +49,18 @@ Instant rested(const Asked& asked, bool hurried) {
   return asked.last_done + std::max(asked.last_took * (hurried ? 1 : kRestPerAnswer), rest_after_hanging(asked.hung));
 }
 
+Instant late_at(const MemberReport& last, Instant asked) {
+  return asked + kMuchSlower + kSlower * took(last);
+}
+
+Duration port_pace(Duration asked_for) {
+  return std::clamp<Duration>(asked_for / 40, std::chrono::milliseconds(250), std::chrono::seconds(2));
+}
+
+Duration port_patience(Duration took) {
+  return std::min<Duration>(std::chrono::milliseconds(500) + kSlower * took, std::chrono::seconds(2));
+}
+
 bool is_news(const MemberReport& before, const MemberReport& now_says) {
   const auto* const was = before.answer();
   const auto* const is = now_says.answer();

@@ -96,6 +96,9 @@ Outcome Session::round() {
   if (const auto outcome = loop.short_round(board.version())) return *outcome;
   auto outcome = loop.round(board.snapshot());
   for (const std::size_t cluster : outcome.doubted) poller.nudge(cluster);
+  for (std::size_t cluster = 0; cluster < outcome.suspects.size(); ++cluster) {
+    if (board.put_suspect(cluster, outcome.suspects[cluster])) poller.wake();
+  }
   return outcome;
 }
 

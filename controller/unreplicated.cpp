@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "controller/claim.h"
 #include "controller/readers.h"
 
 namespace controller {
@@ -9,15 +10,6 @@ namespace {
 
 const Answer* answer_of(const Sighting& member) {
   return member.answer ? member.answer->answer() : nullptr;
-}
-
-/// Nothing while it answers.
-std::optional<Instant> says_nothing_since(const Sighting& member, Instant now) {
-  if (member.silence) return member.silence->since;
-  if (!member.in_flight || !member.answer) return std::nullopt;
-  const Duration took = member.answer->answered_at - member.answer->asked_at;
-  if (now - *member.in_flight < std::chrono::milliseconds(100) + 5 * took) return std::nullopt;
-  return member.in_flight;
 }
 
 }  // namespace

@@ -127,6 +127,71 @@ TEST_CASE("a graceful stop, of which only the replicas tell: new connections wai
   CHECK(w.usable() == Words{"pg2"});
 }
 
+TEST_CASE(
+    "a writer whose API falls silent: its port is asked where HAProxy routes to, and new connections wait while that is dead") {
+  HoldWorld w;
+  w.fake.server("pg_primary", "pg1").port = 6432;  // a pooler's, matched by its check
+  w.all_well_for(1, 0);
+  w.sent();
+  falls_silent(w.seen.clusters[0], 0, w.now);
+  CHECK(w.tick().suspects == std::vector{std::optional(Suspect{0, {"127.0.0.11", 6432}, 2ms})});
+  CHECK(w.sent() == Words{});
+  auto& writer = w.seen.clusters[0].members[0];
+  for (int i = 0; i < 40; ++i) {
+    writer.port = PortReport{{"127.0.0.11", 6432}, w.now, w.now, PortSays::nothing, "Connection refused"};
+    for (const std::size_t member : {1U, 2U}) says(w.seen.clusters[0], member, replica(), w.now);
+    CHECK(w.tick().suspects[0]);
+    CHECK(w.left() > 0ms);
+  }
+  const auto sent = w.sent();
+  CHECK(std::all_of(sent.begin(), sent.end(), [](const auto& command) { return command == "hold pg_primary 1000"; }));
+  CHECK(w.usable() == Words{"pg1"});
+  CHECK(w.loop->published().clusters[0].hold == HoldReason::not_accepting);
+  CHECK(w.topology().members[0].write.evidence.ends_with("; 127.0.0.11:6432 Connection refused"));
+  writer.port.reset();
+  w.all_well(1);
+  CHECK_FALSE(w.tick().suspects[0]);
+  const auto last = w.sent();
+  CHECK(std::count(last.begin(), last.end(), "hold pg_primary 0") == 1);
+  CHECK(w.usable() == Words{"pg2"});
+}
+
+TEST_CASE("a writer whose API alone is silent is asked for its port, and nobody waits") {
+  HoldWorld w;
+  falls_silent(w.seen.clusters[0], 0, w.now);
+  w.seen.clusters[0].members[0].port =
+      PortReport{{"127.0.0.11", 5432}, w.now, w.now, PortSays::accepting, "accepts connections"};
+  for (int i = 0; i < 40; ++i) {
+    w.seen.clusters[0].members[0].port->asked_at = w.now;
+    for (const std::size_t member : {1U, 2U}) says(w.seen.clusters[0], member, replica(), w.now);
+    CHECK(w.tick().suspects[0]);
+    CHECK(w.left() == 0ms);
+  }
+  w.all_well(0);
+  CHECK_FALSE(w.tick().suspects[0]);
+}
+
+TEST_CASE("a late answer is enough for the port to be asked, and is looked at once it is told of") {
+  HoldWorld w;
+  auto& writer = w.seen.clusters[0].members[0];
+  writer.in_flight = w.now;
+  CHECK_FALSE(w.tick().suspects[0]);
+  w.quiet_round();
+  CHECK_FALSE(w.quiet_round().suspects[0]);
+  CHECK(w.tick().suspects[0]);
+}
+
+TEST_CASE("without hold.lua a dead port sends nothing, and is told of all the same") {
+  World w;
+  w.all_well_for(20, 0);
+  w.sent();
+  falls_silent(w.seen.clusters[0], 0, w.now);
+  w.seen.clusters[0].members[0].port = PortReport{{"127.0.0.11", 5432}, w.now, w.now, PortSays::nothing, "Connection refused"};
+  CHECK(w.round().suspects[0]);
+  CHECK(w.sent() == Words{});
+  CHECK(w.topology().members[0].write.evidence.ends_with("; 127.0.0.11:5432 Connection refused"));
+}
+
 TEST_CASE("a hold of somebody else's is left alone") {
   HoldWorld w;
   (*w.fake.holds)["pg_primary"].left = 30s;

@@ -108,6 +108,46 @@ TEST_CASE("a request is under way until its report comes, and is no news") {
   CHECK(!member(board, 0).in_flight);
 }
 
+TEST_CASE("a late answer is news") {
+  Board board(start());
+  board.put_late(0);
+  board.put_late(9);
+  CHECK(board.version() == 1);
+}
+
+TEST_CASE("what a port says is news when it is something else than before, and is forgotten with the member's next answer") {
+  Board board(start());
+  const auto said = [&](int at, PortSays says, std::uint16_t port = 5432) {
+    board.put_port(0, 0, {{"10.0.0.11", port}, kStart + seconds(at), kStart + seconds(at), says, "x"});
+    return board.version();
+  };
+  board.put(0, 0, report(1, answer(Role::primary)), "");
+  const auto version = board.version();
+  CHECK(said(2, PortSays::nothing) == version + 1);
+  CHECK(said(3, PortSays::nothing) == version + 1);
+  CHECK(member(board, 0).port->asked_at == kStart + seconds(3));
+  CHECK(said(4, PortSays::rejecting) == version + 2);
+  CHECK(said(5, PortSays::rejecting, 6432) == version + 3);
+  board.put(0, 0, silent(6, Failure::refused), "");
+  CHECK(member(board, 0).port);
+  board.put(0, 0, report(8, answer(Role::primary)), "");
+  CHECK_FALSE(member(board, 0).port);
+  CHECK(said(7, PortSays::nothing) == board.version());  // asked before that answer
+  CHECK_FALSE(member(board, 0).port);
+}
+
+TEST_CASE("a suspect stays until there is another or none") {
+  Board board(start());
+  const Suspect suspect{1, {"10.0.0.12", 5432}, milliseconds(2)};
+  CHECK_FALSE(board.suspect(0));
+  CHECK(board.put_suspect(0, suspect));
+  CHECK_FALSE(board.put_suspect(0, suspect));
+  CHECK(board.suspect(0) == suspect);
+  CHECK(board.put_suspect(0, std::nullopt));
+  CHECK_FALSE(board.put_suspect(7, suspect));
+  CHECK_FALSE(board.suspect(7));
+}
+
 TEST_CASE("bad answers are counted, other silence is not") {
   Board board(start());
   board.put(0, 0, silent(1, Failure::bad_answer), "");

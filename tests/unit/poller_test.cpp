@@ -11,6 +11,7 @@
 
 #include "tests/catch.h"
 #include "tests/unit/fake_patroni.h"
+#include "tests/unit/fake_port.h"
 #include "tests/unit/fake_tls_patroni.h"
 
 using namespace controller;
@@ -230,6 +231,39 @@ TEST_CASE("a member that hangs delays nobody, is left alone for longer and longe
   const auto others = three.a.requests("/primary");
   CHECK(others.size() > 35);  // 3.4 s at 50 ms, slowing down after 2.5 s
   for (std::size_t at = 1; at < others.size(); ++at) CHECK(others[at] - others[at - 1] < milliseconds(200));
+}
+
+TEST_CASE("that the answer of one that claims is late is news long before it has failed") {
+  for (const bool claims : {true, false}) {
+    Three three;
+    three.watch.clusters[0].poll = {milliseconds(200), milliseconds(200), milliseconds(1500)};
+    three.watch.start();
+    REQUIRE(eventually([&] { return three.requests("/config") == 1 && three.requests("/primary") > 9; }));
+    const auto version = three.watch.board->version();
+    (claims ? three.a : three.b).behave(Manner::hang);
+    const bool told = eventually([&] { return three.watch.board->version() > version; }, milliseconds(800));
+    CHECK(told == claims);
+    CHECK_FALSE(three.watch.seen(0).silence);
+    CHECK_FALSE(three.watch.seen(1).silence);
+    CHECK(three.watch.board->version() <= version + 1);
+  }
+}
+
+TEST_CASE("the port of a suspect is asked as soon as there is one") {
+  Three three;
+  three.watch.clusters[0].poll = {seconds(20), seconds(20), milliseconds(1500)};
+  three.watch.start();
+  REQUIRE(eventually([&] { return three.requests("/config") == 1 && three.watch.answers(2); }));
+  fake::Port port;
+  port.listen_to(fake::authentication());
+  three.watch.board->put_suspect(0, Suspect{0, port.address(), {}});
+  three.watch.poller->wake();
+  const auto accepts = [&] {
+    port.turn();
+    const auto report = three.watch.seen(0).port;
+    return report && report->says == PortSays::accepting;
+  };
+  CHECK(eventually(accepts, milliseconds(400)));
 }
 
 TEST_CASE("/cluster that hangs is cut after half a second, asked of another then, and seldom") {

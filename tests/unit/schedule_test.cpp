@@ -144,3 +144,8 @@ TEST_CASE("an answer is unusually slow over five times and 100 ms more than befo
   CHECK(is_news(said(primary(), milliseconds(50)), said(primary(), milliseconds(251))));
   CHECK_FALSE(is_news(said(primary(), milliseconds(900)), said(primary(), milliseconds(1))));
 }
+
+TEST_CASE("an answer is late from when it would be unusually slow on") {
+  CHECK(late_at(said(primary(), milliseconds(2)), kStart) == kStart + milliseconds(110));
+  CHECK(late_at(said(primary(), milliseconds(50)), kStart) == kStart + milliseconds(350));
+}
