@@ -51,6 +51,9 @@ void Invariants::started(const controller::Remembered& remembered) {
   holder_set_ = false;
   system_ = remembered.clusters.empty() ? "" : remembered.clusters.front().system_identifier;
   last_ = {};
+  waiting_since_.reset();
+  dead_since_.reset();
+  waited_ = false;
   addresses_known_ = !remembered.clusters.empty() && !remembered.clusters.front().members.empty();
   for (const auto& cluster : remembered.clusters)
     for (const auto& member : cluster.members) addresses_known_ = addresses_known_ && !member.host.empty();
@@ -91,11 +94,18 @@ void Invariants::told(std::size_t member, const controller::MemberReport& report
   }
   heard.silent_since.reset();
   heard.answer = std::make_shared<const controller::MemberReport>(report);
+  if (is_claim(*report.answer()) && report.answer()->state == State::running) heard.port.reset();
   if (!is_claim(*report.answer())) {
     heard.claiming_since.reset();
   } else if (!heard.claiming_since) {
     heard.claiming_since = report.answered_at;
   }
+}
+
+void Invariants::told(std::size_t member, const controller::PortReport& report) {
+  Heard& heard = heard_[member];
+  const bool outdated = heard.answer && heard.answer->answered_at > report.asked_at;
+  if (!outdated) heard.port = report;
 }
 
 void Invariants::round_begins() {
@@ -124,6 +134,7 @@ void Invariants::round_ended(const controller::Loop& loop) {
     if (const Answer* a = answer_of(known_[*holder_].answer)) system_ = a->system_identifier;
   }
   if (all_heard_) ++rounds_since_heard_;
+  look_at_hold(loop.published().clusters[0]);
   look();
 }
 
