@@ -33,8 +33,9 @@ LONG_TIMEOUT = 60.0
 HEAL = 240.0   # seconds for the cluster to be whole again
 SETTLE = 30.0  # seconds for every client to be good again, after the new primary is writable
 DEFAULT_EVENTS = "switchover:10,stop:5,kill:5,crash:5,partition:5"
-# Where milliseconds are told apart, a door must not pay for another one's crowd: 25 clients that wait in one and go on together
-# start 25 backends of PostgreSQL, and on two cores every new connection takes 150 ms then, by whatever door.
+# A door must not pay for another one's crowd: 25 clients that wait in one and go on together start 25 backends of PostgreSQL, and
+# on two cores every new connection takes 150 ms then, by whatever door. So the door that holds has clients alone; and where
+# milliseconds are told apart, each has.
 APART = ("switchover", "crash")
 QUICK = {"events": "switchover:1,kill:1", "apart": (), "ttl": 20, "loop_wait": 5, "retry_timeout": 5}
 
@@ -123,12 +124,16 @@ def brief(found):
 
 
 def groups_of(doors, event, apart):
-    """Who has clients at a time: all doors, or each with libpq beside it, as what all are held against."""
+    """Who has clients at a time, with libpq beside it, as what all are held against."""
     libpq = [door for door in doors if not door.kind.haproxy]
     others = [door for door in doors if door.kind.haproxy]
-    if event not in apart or len(others) < 2:
+    if not apart:
         return [doors]
-    return [[*libpq, door] for door in others]
+    if event in apart:
+        groups = [[door] for door in others]
+    else:
+        groups = [group for holds in (False, True) if (group := [door for door in others if (door.kind.haproxy == "hold") == holds])]
+    return [[*libpq, *group] for group in groups] or [doors]
 
 
 def perform(run):
@@ -195,7 +200,8 @@ def parse_options():
     parser.add_argument("--events", default=None, help=f"what, and how often: {DEFAULT_EVENTS}")
     parser.add_argument("--doors", default=",".join(kind.name for kind in KINDS), help="which: %(default)s")
     parser.add_argument("--apart", type=event_names, default=None, metavar="EVENTS",
-                        help=f"in these only one door has clients at a time, with libpq beside it: {','.join(APART)}; none: -")
+                        help=f"in these only one door has clients at a time, with libpq beside it: {','.join(APART)}; in the others the "
+                             "one that holds has; all doors together in all events: -")
     parser.add_argument("--ttl", type=int, default=None, help="Patroni's, in seconds: 30")
     parser.add_argument("--loop-wait", type=int, default=None, help="Patroni's, in seconds: 10")
     parser.add_argument("--retry-timeout", type=int, default=None, help="Patroni's, in seconds: 10")

@@ -43,16 +43,19 @@ def row(figures):
             str(sum(one.wrong_writes for one in figures)), str(wrong), str(sum(one.gone for one in figures))]
 
 
-def in_turns(results, kinds):
-    """Had one door clients at a time, with libpq beside it?"""
-    return any(len(figures) < len(kinds) for _, figures in results)
+def turns(results, kinds):
+    """Who had clients at a time, where not all had."""
+    most = max(len(figures) for _, figures in results)
+    if most == len(kinds):
+        return ""
+    return ", one door at a time beside libpq" if most <= 2 else ", the door that holds apart from the others"
 
 
 def event_table(event, results, kinds):
     """results: [(Truth, {door: Figures}), ...] of one event."""
     away = middle([truth.away * 1000 for truth, _ in results])
-    turns = ", one door at a time beside libpq" if in_turns(results, kinds) else ""
-    lines = ["", f"{event} x {len(results)}{turns}: {EVENTS[event][1]}; PostgreSQL itself away for {number(away[0])} ms (median), "
+    times = min(sum(kind.name in figures for _, figures in results) for kind in kinds)
+    lines = ["", f"{event} x {times}{turns(results, kinds)}: {EVENTS[event][1]}; PostgreSQL itself away for {number(away[0])} ms (median), "
                  f"{number(away[1])} ms (max)", ""]
     width = max(len(kind.title) for kind in kinds)
     lines += [upper_head(width), "door".ljust(width) + "".join("  " + name.rjust(size) for _, name, size in COLUMNS)]
