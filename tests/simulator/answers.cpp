@@ -36,6 +36,22 @@ Door Cluster::knock(std::size_t i, Peer from) {
   return Door::open;
 }
 
+std::optional<controller::PortSays> Cluster::port(std::size_t i, Peer from) const {
+  if (!linked(i, from)) return std::nullopt;
+  switch (members_[i].postgres) {
+    case Postgres::running:
+      return controller::PortSays::accepting;
+    case Postgres::starting:
+    case Postgres::stopping:
+      return controller::PortSays::rejecting;
+    case Postgres::stopped:
+      return controller::PortSays::nothing;
+    case Postgres::hung:
+      break;
+  }
+  return std::nullopt;
+}
+
 bool Cluster::accepts_connections(std::size_t i) const {
   const Postgres p = members_[i].postgres;
   return p == Postgres::running || p == Postgres::hung || p == Postgres::stopping;

@@ -68,6 +68,8 @@ class Cluster {
   [[nodiscard]] Door knock(std::size_t i, Peer from);
   /// Does the way between them let anything through?
   [[nodiscard]] bool linked(std::size_t i, Peer peer) const { return !members_[i].parted[static_cast<std::size_t>(peer)]; }
+  /// What a start-up packet to PostgreSQL brings just now; nothing: no byte, however long it is waited for.
+  [[nodiscard]] std::optional<controller::PortSays> port(std::size_t i, Peer from) const;
   [[nodiscard]] bool accepts_connections(std::size_t i) const;
   /// What `GET /primary` says just now; nothing: a body that is none. Uses up a garbled one.
   [[nodiscard]] std::optional<controller::Answer> answer(std::size_t i);

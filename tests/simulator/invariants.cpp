@@ -57,6 +57,9 @@ void Invariants::started(const controller::Remembered& remembered) {
   holder_set_ = false;
   system_ = remembered.clusters.empty() ? "" : remembered.clusters.front().system_identifier;
   last_ = {};
+  waiting_since_.reset();
+  dead_since_.reset();
+  waited_ = false;
   addresses_known_ = !remembered.clusters.empty() && !remembered.clusters.front().members.empty();
   for (const auto& cluster : remembered.clusters)
     for (const auto& member : cluster.members) addresses_known_ = addresses_known_ && !member.host.empty();
@@ -102,6 +105,7 @@ void Invariants::told(std::size_t member, const controller::MemberReport& report
     if (!heard.claiming_since) heard.claiming_since = report.answered_at;
     heard.wavering_since.reset();
     heard.denies = foreign;
+    if (report.answer()->state == State::running) heard.port.reset();
     return;
   }
   heard.claiming_since.reset();
@@ -111,6 +115,12 @@ void Invariants::told(std::size_t member, const controller::MemberReport& report
   } else {
     heard.denies = true;
   }
+}
+
+void Invariants::told(std::size_t member, const controller::PortReport& report) {
+  Heard& heard = heard_[member];
+  const bool outdated = heard.answer && heard.answer->answered_at > report.asked_at;
+  if (!outdated) heard.port = report;
 }
 
 void Invariants::round_begins() {
@@ -139,6 +149,7 @@ void Invariants::round_ended(const controller::Loop& loop) {
     if (const Answer* a = answer_of(known_[*holder_].answer)) system_ = a->system_identifier;
   }
   if (all_heard_) ++rounds_since_heard_;
+  look_at_hold(loop.published().clusters[0]);
   look();
 }
 

@@ -22,6 +22,11 @@
 //     write backend is as it should be within two rounds; the read backend after `follow`; and no command is sent then.
 //  7. No write reaches two. While a writer is in, no other server of its backend keeps an established session for more than
 //     200 ms, on a worker that a reload left behind neither, where there is a master socket.
+//  8. Waiting on evidence. New connections wait for a port that does not accept only while what that port of the accepted
+//  writer
+//     said last is not that it accepts, and was asked since the writer's last claim; for the longest hold at most.
+//  9. Nobody is let through to the dead. Where hold.lua is loaded, new connections wait once the accepted writer's API and port
+//     have been dead for 3 s, where nobody has waited for a port since pointsman was started.
 
 #include <memory>
 #include <optional>
@@ -52,6 +57,7 @@ class Invariants final : public Watcher {
   void knows_addresses();  ///< until then servers whose check goes to PostgreSQL are nobody's
   void forgot() { forgotten_ = true; }
   void told(std::size_t member, const controller::MemberReport& report);
+  void told(std::size_t member, const controller::PortReport& report);
   void round_begins();
   void round_ended(const controller::Loop& loop);
 
@@ -79,6 +85,7 @@ class Invariants final : public Watcher {
     std::optional<Instant> claiming_since;
     std::optional<Instant> wavering_since;  ///< since its last claim
     bool denies = false;                    ///< since its last claim: for good, or wavering for a hold
+    std::optional<controller::PortReport> port;  ///< since the last claim
   };
 
   [[noreturn]] void violate(int invariant, std::string text) const { throw Violation{invariant, std::move(text), time_.now()}; }
@@ -94,6 +101,8 @@ class Invariants final : public Watcher {
   void look_at_writers();
   void look_at_sessions();
   void look_at_calm();
+  void look_at_hold(const controller::PublishedCluster& cluster);
+  [[nodiscard]] bool is_dead(std::size_t member) const;
   void check_calm(std::size_t leader, Duration calm);
   [[nodiscard]] bool left_alone(const std::string& server) const;
 
@@ -124,6 +133,9 @@ class Invariants final : public Watcher {
   std::uint64_t commands_when_calm_ = 0;
   bool counting_ = false;
   bool satisfied_ = false;
+  std::optional<Instant> waiting_since_;  ///< new connections, for a port
+  bool waited_ = false;                   ///< likewise, since the start
+  std::optional<Instant> dead_since_;
 };
 
 }  // namespace simulator

@@ -115,6 +115,7 @@ void Poller::work() {
   };
   run_errand(cluster_due_, cluster_under_way_, Path::cluster);
   run_errand(config_due_, config_under_way_, Path::config);
+  ask_port();
   Instant next = now + seconds(60);
   for (const Asker& m : members_) next = std::min(next, due(m, m.jitter));
   for (const auto& [due, under_way] :
@@ -123,7 +124,45 @@ void Poller::work() {
       if (!under_way && m.well && !m.asked.in_flight) next = std::min(next, std::max(due, controller::rested(m.asked)));
     }
   }
+  if (suspect_ && !port_under_way_) next = std::min(next, port_due_);
   wake(std::max(next, now + std::chrono::microseconds(100)));
+}
+
+/// The port of the board's suspect, by the same schedule as controller/ports.cpp.
+void Poller::ask_port() {
+  const Instant now = time_.now();
+  if (const auto suspect = board_.suspect(0); suspect != suspect_) {
+    suspect_ = suspect;
+    suspect_since_ = port_due_ = now;
+    port_under_way_ = false;
+    ++port_questions_;
+  }
+  if (!suspect_ || port_under_way_ || port_due_ > now) return;
+  port_under_way_ = true;
+  port_due_ = now + controller::port_pace(now - suspect_since_);
+  const auto says = cluster_.port(suspect_->member, Peer::pointsman);
+  const Duration takes = says ? time_.between(Millis(0), Millis(5)) : controller::port_patience(suspect_->took);
+  later(now + takes, [this, now, says, number = ++port_questions_] {
+    if (number != port_questions_) return;
+    port_under_way_ = false;
+    const controller::PortReport report{suspect_->address, now, time_.now(), says.value_or(controller::PortSays::nothing),
+                                        "simulated"};
+    on_port(suspect_->member, report);
+    board_.put_port(0, suspect_->member, report);
+    wake(time_.now());
+  });
+}
+
+void Poller::notice_late(std::size_t member, Instant begun) {
+  const Asker& m = members_[member];
+  if (!claims(m)) return;
+  later(controller::late_at(*m.last, begun), [this, member, begun] {
+    const Asker& late = members_[member];
+    if (!late.asked.in_flight || late.asked.last_asked != begun) return;
+    changed_at_ = time_.now();
+    board_.put_late(0);
+    wake(time_.now());
+  });
 }
 
 void Poller::ask(std::size_t member, Path path) {
@@ -133,6 +172,8 @@ void Poller::ask(std::size_t member, Path path) {
   if (path == Path::primary) {
     m.asked.last_asked = now;
     m.hurry = false;
+    board_.put_asked(0, member, now);
+    notice_late(member, now);
   } else if (path == Path::cluster) {
     m.cluster_asked = now;
   }

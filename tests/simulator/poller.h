@@ -24,12 +24,15 @@ class Poller {
 
   /// Every report that is put on the board.
   std::function<void(std::size_t member, const controller::MemberReport& report)> on_report;
+  std::function<void(std::size_t member, const controller::PortReport& report)> on_port;
   /// Every member's address has become known.
   std::function<void()> on_addresses;
   /// pointsman is suspended until then.
   Instant asleep_until{};
 
   void nudge();
+  /// The board has another suspect.
+  void look() { wake(time_.now()); }
   /// A watch announces a switchover that begins now, or forgets it.
   void announce(bool announced) { announced_ = announced ? std::optional(time_.now()) : std::nullopt; }
 
@@ -47,6 +50,8 @@ class Poller {
   void wake(Instant when);
   void work();
   void ask(std::size_t member, Path path);
+  void ask_port();
+  void notice_late(std::size_t member, Instant begun);
   void arrive(std::size_t member, Path path, Instant begun);
   void fail(std::size_t member, Path path, Instant begun, Instant when, controller::Failure failure, bool hung);
   void finish(std::size_t member, Path path, Instant begun, Duration served_in, std::optional<controller::Failure> failure,
@@ -71,6 +76,11 @@ class Poller {
   bool config_under_way_ = false;
   bool addresses_known_ = false;
   std::optional<Instant> announced_;
+  std::optional<controller::Suspect> suspect_;
+  Instant suspect_since_{};
+  Instant port_due_{};
+  unsigned port_questions_ = 0;  ///< what an older one brings is void
+  bool port_under_way_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

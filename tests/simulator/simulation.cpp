@@ -167,6 +167,10 @@ void Simulation::start() {
     tell_reports(member, report);
     invariants_.told(member, report);
   };
+  process_->poller.on_port = [this](std::size_t member, const controller::PortReport& report) {
+    tell_(fmt::format("port of pg{}: {}", member + 1, word(report.says)));
+    invariants_.told(member, report);
+  };
   process_->poller.on_addresses = [this] { invariants_.knows_addresses(); };
   invariants_.started(remembered);
   tell_("pointsman starts");
@@ -198,6 +202,7 @@ void Simulation::round() {
     invariants_.round_begins();
     const auto outcome = process_->loop.round(process_->board.snapshot());
     if (!outcome.doubted.empty()) process_->poller.nudge();
+    if (!outcome.suspects.empty() && process_->board.put_suspect(0, outcome.suspects[0])) process_->poller.look();
     tell_verdicts();
   }
   invariants_.round_ended(process_->loop);

@@ -59,6 +59,12 @@ class Server:
                 pass
 
 
+def read_on(connection, _):
+    """Takes what comes, and says nothing."""
+    while connection.recv(4096):
+        pass
+
+
 def listen(address, port):
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -77,6 +83,8 @@ class FakeMember:
         self.patroni = {}        # into its `patroni`
         self.tricks = {}
         self.asked = []          # paths of the GET requests so far
+        self.started_up = []     # start-up packets that came to PostgreSQL
+        self.postgres_trick = None  # function(connection, member): what PostgreSQL does instead of saying the name
         self.api = self.postgres = None
 
     @property
@@ -95,9 +103,12 @@ class FakeMember:
         self.api = self.postgres = None
 
     def serve_postgres(self, connection):
+        if self.postgres_trick:
+            return self.postgres_trick(connection, self)
         connection.sendall(self.name.encode() + b"\n")
-        while connection.recv(4096):
-            pass
+        while part := connection.recv(4096):
+            if part[4:8] == b"\0\3\0\0":
+                self.started_up.append(part)
 
     def serve_api(self, connection):
         connection.settimeout(20)
