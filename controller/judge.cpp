@@ -183,6 +183,14 @@ void fence(Case& c, MemberVerdict& verdict, Reason reason) {
   verdict.write.reason = reason;
 }
 
+/// New connections wait, sessions live; HAProxy's own check goes on.
+void wait_for(Case& c, std::size_t holder, MemberVerdict& verdict) {
+  c.topology.writer = holder;
+  c.topology.writer_state = WriterState::holding;
+  verdict.write.place = Place::leave;
+  verdict.write.reason = Reason::holding;
+}
+
 /// What other members, asked after the holder fell silent, say of the leader lock.
 enum class Lock : std::uint8_t { unknown, locked, unlocked, paused, elsewhere };
 Lock ask_witnesses(const Case& c, std::size_t holder, Instant silent_since) {
@@ -229,11 +237,27 @@ bool locked_by_holder(const Case& c, std::size_t holder, Instant silent_since) {
   return true;
 }
 
+/// Its last word was that it is not writable, or has no lock; not that one of its queries failed.
+bool spoke_against_itself(const Case& c, std::size_t holder) {
+  const Answer* a = c.answer(holder);
+  if (a == nullptr || is_claim(*a, c.seen.scope, c.memory.system_identifier, c.memory.holder_started)) return false;
+  return a->code != 200 || a->state != State::unknown;
+}
+
 void judge_silent_holder(Case& c, std::size_t holder, MemberVerdict& verdict) {
   const Sighting& member = c.seen.members[holder];
   if (!c.memory.silent_since) c.memory.silent_since = member.silence ? member.silence->since : c.now;
   const Instant since = *c.memory.silent_since;
+  const auto let_go = [&] {
+    c.topology.writer_state = WriterState::let_go;
+    verdict.write.place = Place::leave;
+    verdict.write.reason = Reason::let_go;
+  };
   const auto keep = [&](Reason reason) {
+    if (reason != Reason::kept_paused && spoke_against_itself(c, holder)) {
+      if (c.now - since >= keep_silent(c)) return let_go();
+      return wait_for(c, holder, verdict);
+    }
     c.topology.writer = holder;
     c.topology.writer_state = WriterState::settled;
     verdict.write.place = Place::in;
@@ -254,9 +278,7 @@ void judge_silent_holder(Case& c, std::size_t holder, MemberVerdict& verdict) {
     case Lock::unlocked:
       break;
   }
-  c.topology.writer_state = WriterState::let_go;
-  verdict.write.place = Place::leave;
-  verdict.write.reason = Reason::let_go;
+  let_go();
 }
 
 /// Not a wavering, but a no.
@@ -288,11 +310,9 @@ void judge_holder(Case& c, std::size_t holder) {
   const Reason reason = denial(c, *a);
   if (c.memory.fenced || is_hard_denial(c, *a)) return fence(c, verdict, reason);
   if (!c.memory.holding_since) c.memory.holding_since = c.now;
-  if (c.now - *c.memory.holding_since >= kHold) return fence(c, verdict, reason);
-  c.topology.writer = holder;
-  c.topology.writer_state = WriterState::holding;
-  verdict.write.place = Place::leave;
-  verdict.write.reason = Reason::holding;
+  // It has to say so once more after a hold: silence after one such word is silence.
+  if (c.seen.members[holder].answer->asked_at - *c.memory.holding_since >= kHold) return fence(c, verdict, reason);
+  wait_for(c, holder, verdict);
 }
 
 /// Several claim and nothing settles it: no new one goes in, and the holder is out too once it has lasted for a hold.

@@ -22,8 +22,9 @@
 
 namespace controller {
 
-/// A soft denial (state unknown, the lock lost with PostgreSQL running) is waited out for this long before it is believed: a
-/// Patroni restarted under `pause` says so for 0.2 s.
+/// A soft denial (state unknown, the lock lost with PostgreSQL running) is believed when it is repeated after this long: a
+/// Patroni restarted under `pause` says so for 0.2 s. Silence after it is silence: the member is forced down by no more than
+/// its word, though one whose last word spoke against itself (restarting, no lock) is not asserted either.
 inline constexpr std::chrono::milliseconds kHold{1000};
 
 /// What the judge remembers of one member's lag in one backend.

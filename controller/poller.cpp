@@ -31,8 +31,8 @@ constexpr Duration kDisputeEvery = milliseconds(250);
 constexpr Duration kNudgesApart = milliseconds(10);
 constexpr Duration kNudgedFor = seconds(1);
 constexpr Duration kNudgeSpread = milliseconds(20);
-constexpr milliseconds kAnnouncedFor = seconds(40);
-constexpr milliseconds kHearsayTimeout{500};  ///< a member that hangs over /cluster must not be out of sight for long
+constexpr milliseconds kHoldAtMost = seconds(40);  ///< where the configuration does not say: Patroni's ttl and loop_wait
+constexpr milliseconds kHearsayTimeout{500};       ///< a member that hangs over /cluster must not be out of sight for long
 constexpr Instant kNever = Instant::max();
 
 enum class Path : std::uint8_t { primary, cluster, config };
@@ -64,6 +64,7 @@ struct Cluster {
   ClusterConfig config;
   std::vector<Member> members;
   Instant changed_at{};
+  std::optional<Instant> missing_since;  ///< nobody claims
   Errand cluster, config_errand;
   bool addresses_known = false;
   std::optional<Instant> announced;  ///< when what was announced begins
@@ -90,14 +91,18 @@ bool disputed(const Cluster& cluster) {
 /// What was announced for now may still come: a CHECKPOINT before a switchover takes as long as it takes.
 bool is_announced(const Cluster& cluster, Instant now) {
   if (now - cluster.nudged_at < kNudgedFor) return true;
-  return cluster.announced && now >= *cluster.announced &&
-         now - *cluster.announced < cluster.config.hold.value_or(kAnnouncedFor);
+  return cluster.announced && now >= *cluster.announced && now - *cluster.announced < cluster.config.hold.value_or(kHoldAtMost);
+}
+
+/// After a crash the cluster says nothing new until the ttl is over; the next writer must not wait for a calm round then.
+bool is_writer_missing(const Cluster& cluster, Instant now) {
+  return cluster.missing_since && now - *cluster.missing_since < cluster.config.hold.value_or(kHoldAtMost);
 }
 
 Instant primary_due(const Cluster& cluster, const Member& member, Instant now, double jitter) {
   if (member.asked.in_flight) return kNever;
   if (member.hurry) return std::max({rested(member.asked, true), member.asked.last_asked + kNudgesApart, cluster.hurry_at});
-  News news{now - cluster.changed_at, Announced::nothing};
+  News news{now - cluster.changed_at, Announced::nothing, is_writer_missing(cluster, now)};
   if (is_announced(cluster, now)) {
     const bool promotion = std::ranges::any_of(cluster.members, promotes);
     news.announced = !promotion ? Announced::change : promotes(member) ? Announced::promotion : Announced::nothing;
@@ -311,6 +316,11 @@ class Poller::Impl {
       }
     }
     member.last = report;
+    if (std::ranges::any_of(cluster.members, claims)) {
+      cluster.missing_since.reset();
+    } else if (!cluster.missing_since) {
+      cluster.missing_since = fetched.ended;
+    }
     board_.put(number, member.index, std::move(report), fetched.ip);
   }
 

@@ -30,6 +30,7 @@ Duration took(const MemberReport& report) {
 Duration pace(const Poll& poll, News news) {
   if (news.announced == Announced::change) return std::min<Duration>(kUrgent, poll.alert);
   if (news.announced == Announced::promotion) return std::min<Duration>(kPromotion, poll.alert);
+  if (news.writer_missing) return poll.alert;
   return std::min<Duration>(poll.calm, std::max<Duration>(poll.alert, slowed(news.since_change)));
 }
 

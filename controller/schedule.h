@@ -32,10 +32,12 @@ inline constexpr std::chrono::milliseconds kPromotion{10};
 struct News {
   Duration since_change{};  ///< since an answer last differed
   Announced announced = Announced::nothing;
+  bool writer_missing = false;  ///< nobody claims to be the writer, and not for long: the next one may any moment
 };
 
 /// How long between two requests to a member: kUrgent or kPromotion while something is announced (`alert`, where that is less);
-/// else `alert` at first, then slower with the age of the news (a fiftieth of it), `calm` at the most.
+/// else `alert` at first, and while the writer is missing, then slower with the age of the news (a fiftieth of it), `calm` at
+/// the most.
 [[nodiscard]] Duration pace(const Poll& poll, News news);
 
 /// While a change is this young the pace is the alert one, and a member rests for as long as its last answer took, not longer:

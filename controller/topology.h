@@ -17,7 +17,7 @@ enum class Reason : std::uint8_t {
   kept_locked,    ///< silent; another member sees the cluster locked
   kept_paused,    ///< silent; another member reports pause and streams from it
   kept_silent,    ///< silent for less than keep_silent
-  holding,        ///< denies softly (state unknown, or lock lost with PostgreSQL running): left as it is, up to 1 s
+  holding,        ///< denies softly (state unknown, lock lost, restarting), for up to 1 s, or did and is silent: left as it is
   // not taking writes
   other_is_writer,  ///< somebody else is
   not_running,      ///< state is not running
@@ -70,7 +70,7 @@ struct MemberVerdict {
 /// Why there is, or is no, writer.
 enum class WriterState : std::uint8_t {
   settled,   ///< one claims, or is kept
-  holding,   ///< it denies softly; up to 1 s
+  holding,   ///< it denies softly, for up to 1 s, or did when it was last heard
   none,      ///< known to be none now: it rightly waits for the next
   let_go,    ///< the last one is silent for too long: HAProxy's own checks decide
   disputed,  ///< several claim

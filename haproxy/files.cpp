@@ -1,5 +1,6 @@
 #include "haproxy/files.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -11,6 +12,9 @@
 #include <system_error>
 #include <utility>
 
+#include "haproxy/descriptor.h"
+#include "haproxy/leftover.h"
+
 namespace haproxy {
 namespace {
 
@@ -19,24 +23,10 @@ namespace fs = std::filesystem;
 constexpr std::size_t kLargestFile = std::size_t{16} * 1024 * 1024;
 constexpr mode_t kModeOfNewFile = 0640;
 constexpr int kNamesToTry = 100;
+constexpr std::string_view kTemporaryStart = ".pointsman.";
+constexpr std::string_view kTemporaryEnd = ".new";
 
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { close(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] bool is_open() const { return fd_ >= 0; }
-  /// Some file systems report a failed write only here.
-  bool close() { return fd_ < 0 || ::close(std::exchange(fd_, -1)) == 0; }
-
- private:
-  int fd_;
-};
-
-/// A temporary beside the file that it is to become; gone unless it was renamed.
+/// A temporary beside the file that it is to become, claimed; gone unless it was renamed.
 class Temporary {
  public:
   explicit Temporary(int folder) : folder_(folder) {}
@@ -46,15 +36,18 @@ class Temporary {
   Temporary(const Temporary&) = delete;
   Temporary& operator=(const Temporary&) = delete;
 
-  [[nodiscard]] int create() {
+  [[nodiscard]] Descriptor create() {
     static std::atomic<unsigned> count{0};
     for (int i = 0; i < kNamesToTry; ++i) {
-      std::string name = fmt::format(".pointsman.{}.{}.new", ::getpid(), count++);
-      const int fd = ::openat(folder_, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-      if (fd >= 0) name_ = std::move(name);
-      if (fd >= 0 || errno != EEXIST) return fd;
+      std::string name = fmt::format("{}{}.{}{}", kTemporaryStart, ::getpid(), count++, kTemporaryEnd);
+      Descriptor file(::openat(folder_, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+      if (!file.is_open() && errno != EEXIST) return file;
+      if (!file.is_open() || !claim(file)) continue;
+      name_ = std::move(name);
+      return file;
     }
-    return -1;
+    errno = EEXIST;
+    return Descriptor();
   }
   [[nodiscard]] bool rename_to(const std::string& name) {
     if (::renameat(folder_, name_.c_str(), folder_, name.c_str()) != 0) return false;
@@ -66,6 +59,19 @@ class Temporary {
   int folder_;
   std::string name_;
 };
+
+/// Removes the temporaries of writers that were killed.
+void sweep(int folder) {
+  DIR* const entries = ::fdopendir(::openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (entries == nullptr) return;
+  while (const dirent* const entry = ::readdir(entries)) {
+    const std::string_view name(entry->d_name);
+    if (!name.starts_with(kTemporaryStart) || !name.ends_with(kTemporaryEnd)) continue;
+    const Descriptor file(::openat(folder, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (is_leftover(file)) ::unlinkat(folder, entry->d_name, 0);
+  }
+  ::closedir(entries);
+}
 
 std::string message(int error) {
   return std::generic_category().message(error);
@@ -136,14 +142,14 @@ Result<void> replace_in(int folder, const fs::path& path, std::string_view bytes
   if (!is_there && errno != ENOENT) return failed("look at the old file", errno);
   if (is_there && !S_ISREG(old.st_mode)) return fail("replace", path.string(), "not a regular file");
 
+  sweep(folder);
   Temporary temporary(folder);
-  Descriptor file(temporary.create());
+  const Descriptor file = temporary.create();
   if (!file.is_open()) return failed("create a temporary in its folder", errno);
   if (!write_all(file.get(), bytes)) return failed("write", errno);
   const bool has_mode = is_there ? take_over(file.get(), old) : ::fchmod(file.get(), kModeOfNewFile) == 0;
   if (!has_mode) return failed("set the mode and the owner", errno);
   if (!sync(file.get())) return failed("fsync", errno);
-  if (!file.close()) return failed("close", errno);
   if (!temporary.rename_to(name)) return failed("rename", errno);
   if (!sync(folder) && errno != EINVAL) return failed("fsync of the folder, after the new file was put in place", errno);
   return {};

@@ -18,7 +18,8 @@ class Files {
   /// folder (its name starts with '.' and does not end in .cfg, so that HAProxy's `-f folder` passes over it), fsync, the old
   /// file's mode and owner (0640 for a new one; only root can keep a foreign owner), rename, fsync of the folder. Where `path`
   /// is a symbolic link, what it leads to is replaced. On failure the old file is untouched and the temporary is removed; only
-  /// when the fsync of the folder fails, which its detail says, is the new file already there.
+  /// when the fsync of the folder fails, which its detail says, is the new file already there. What a writer that was killed
+  /// left in the folder is removed first.
   [[nodiscard]] virtual Result<void> replace(const std::filesystem::path& path, std::string_view bytes) = 0;
 };
 

@@ -18,28 +18,12 @@
 #include <string_view>
 
 #include "haproxy/clock.h"
+#include "haproxy/descriptor.h"
 
 namespace haproxy {
 namespace {
 
 constexpr std::size_t kKeptOutput = 64U << 10U;
-
-class Descriptor {
- public:
-  Descriptor() = default;
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() { reset(); }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  void reset(int fd = -1) {
-    if (fd_ >= 0) close(fd_);
-    fd_ = fd;
-  }
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_ = -1;
-};
 
 /// posix_spawn's two parameter objects.
 struct Spawning {

@@ -1,8 +1,11 @@
 #include "haproxy/reload.h"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -13,6 +16,8 @@
 #include <utility>
 
 #include "haproxy/clock.h"
+#include "haproxy/descriptor.h"
+#include "haproxy/leftover.h"
 #include "haproxy/parse.h"
 #include "haproxy/process.h"
 #include "haproxy/started.h"
@@ -78,14 +83,22 @@ std::string hint_for_check(std::string_view output) {
 
 // ---- The private copy ----
 
+/// In the system's temporary folder, claimed.
 class PrivateFolder {
  public:
   PrivateFolder() {
     std::error_code error;
-    std::string name = (fs::temp_directory_path(error) / "pointsman.XXXXXX").string();
-    if (error || ::mkdtemp(name.data()) == nullptr) return;
-    path_ = fs::canonical(name, error);
-    if (error) path_ = name;
+    const std::string start = (fs::temp_directory_path(error) / kStart).string();
+    if (error) return;
+    sweep(fs::path(start).parent_path());
+    for (int i = 0; i < kNamesToTry && path_.empty(); ++i) {
+      std::string name = start + "XXXXXX";
+      if (::mkdtemp(name.data()) == nullptr) return;
+      claimed_ = open(name);
+      if (!claimed_.is_open() || !claim(claimed_)) continue;
+      path_ = fs::canonical(name, error);
+      if (error) path_ = name;
+    }
   }
   ~PrivateFolder() {
     std::error_code ignored;
@@ -98,7 +111,27 @@ class PrivateFolder {
   [[nodiscard]] const fs::path& path() const { return path_; }
 
  private:
+  static constexpr const char* kStart = "pointsman-check.";
+  static constexpr int kNamesToTry = 10;
+
+  static Descriptor open(const fs::path& folder) {
+    return Descriptor(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  }
+  /// Removes those of ours that were left by processes that were killed.
+  static void sweep(const fs::path& parent) {
+    std::error_code error;
+    for (fs::directory_iterator entry(parent, error), end; !error && entry != end; entry.increment(error)) {
+      if (!entry->path().filename().string().starts_with(kStart)) continue;
+      const Descriptor folder = open(entry->path());
+      struct stat status {};
+      const bool is_mine = folder.is_open() && ::fstat(folder.get(), &status) == 0 && status.st_uid == ::geteuid();
+      std::error_code ignored;
+      if (is_mine && is_leftover(folder)) fs::remove_all(entry->path(), ignored);
+    }
+  }
+
   fs::path path_;
+  Descriptor claimed_;
 };
 
 Result<void> fill(const fs::path& copy, const fs::path& folder, const fs::path& name, std::string_view candidate) {

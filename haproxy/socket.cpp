@@ -13,26 +13,13 @@
 #include <utility>
 
 #include "haproxy/clock.h"
+#include "haproxy/descriptor.h"
 
 namespace haproxy {
 namespace {
 
 constexpr std::size_t kLongestLine = 16'000;       // HAProxy's own limit is tune.bufsize, 16384
 constexpr std::size_t kLongestReply = 64U << 20U;  // `show sess` of 150,000 sessions
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  [[nodiscard]] int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 /// One exchange: where it goes, and until when.
 struct Exchange {

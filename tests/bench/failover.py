@@ -35,7 +35,7 @@ SETTLE = 30.0  # seconds for every client to be good again, after the new primar
 DEFAULT_EVENTS = "switchover:10,stop:5,kill:5,crash:5,partition:5"
 # Where milliseconds are told apart, a door must not pay for another one's crowd: 25 clients that wait in one and go on together
 # start 25 backends of PostgreSQL, and on two cores every new connection takes 150 ms then, by whatever door.
-APART = ("switchover",)
+APART = ("switchover", "crash")
 QUICK = {"events": "switchover:1,kill:1", "apart": (), "ttl": 20, "loop_wait": 5, "retry_timeout": 5}
 
 

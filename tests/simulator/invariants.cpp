@@ -21,12 +21,18 @@ constexpr Millis kSlack{10};  ///< some exchanges of 0.1 ms
 constexpr Millis kFenced{200};
 constexpr Millis kOldestPlan{400};
 constexpr seconds kKeepSilent{30};
+constexpr Millis kHold{1000};
 
 const Answer* answer_of(const std::shared_ptr<const controller::MemberReport>& report) {
   return report ? report->answer() : nullptr;
 }
 
-/// A soft denial, if nothing more comes of it: a member that falls silent after one is kept like any other.
+/// It has the lock, and one of its queries failed: if it falls silent then, it is kept like any other.
+bool has_failed_query(const Answer& a) {
+  return a.code == 200 && a.role == Role::primary && a.scope == "main" && a.state == State::unknown;
+}
+
+/// A denial that may be a moment's trouble.
 bool wavers(const Answer& a) {
   return a.role == Role::primary && a.scope == "main" &&
          (a.state == State::unknown || a.state == State::running || a.state == State::starting || a.state == State::restarting);
@@ -94,11 +100,20 @@ void Invariants::told(std::size_t member, const controller::MemberReport& report
   }
   heard.silent_since.reset();
   heard.answer = std::make_shared<const controller::MemberReport>(report);
-  if (is_claim(*report.answer()) && report.answer()->state == State::running) heard.port.reset();
-  if (!is_claim(*report.answer())) {
-    heard.claiming_since.reset();
-  } else if (!heard.claiming_since) {
-    heard.claiming_since = report.answered_at;
+  const bool foreign = !system_.empty() && report.answer()->system_identifier != system_;
+  if (is_claim(*report.answer())) {
+    if (!heard.claiming_since) heard.claiming_since = report.answered_at;
+    heard.wavering_since.reset();
+    heard.denies = foreign;
+    if (report.answer()->state == State::running) heard.port.reset();
+    return;
+  }
+  heard.claiming_since.reset();
+  if (!foreign && wavers(*report.answer())) {
+    if (!heard.wavering_since) heard.wavering_since = report.asked_at;
+    heard.denies = heard.denies || report.asked_at - *heard.wavering_since >= kHold;
+  } else {
+    heard.denies = true;
   }
 }
 
@@ -209,7 +224,7 @@ bool Invariants::kept(std::size_t i) const {
   if (holder_ != i || fresh(i)) return false;
   const Heard& heard = known_[i];
   const Answer* last = answer_of(heard.answer);
-  if (last != nullptr && !is_claim(*last) && !wavers(*last)) return false;
+  if (last != nullptr && !is_claim(*last) && !has_failed_query(*last)) return false;
   const Instant since = heard.silent_since.value_or(round_at_);
   if (round_at_ - since < kKeepSilent + kTimeout) return true;
   for (std::size_t other = 0; other < known_.size(); ++other) {
@@ -221,7 +236,8 @@ bool Invariants::kept(std::size_t i) const {
 
 bool Invariants::denied(std::size_t i) const {
   const Answer* last = answer_of(known_[i].answer);
-  if (last != nullptr && (!is_claim(*last) || (!system_.empty() && last->system_identifier != system_))) return true;
+  if (last != nullptr && !system_.empty() && last->system_identifier != system_) return true;
+  if (last != nullptr && (holder_ == i ? known_[i].denies : !is_claim(*last))) return true;
   if (holder_ && holder_ != i) return true;
   for (std::size_t other = 0; other < known_.size(); ++other) {
     if (other != i && fresh(other) && answer_of(known_[other].answer)->code == 200) return true;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -257,11 +258,28 @@ TEST_CASE("another's temporary is never taken, even with the same process id in 
   const TemporaryFolder folder;
   constexpr int kMany = 3000;  // more than this process has made
   const auto name = [](int i) { return fmt::format(".pointsman.{}.{}.new", getpid(), i); };
-  for (int i = 0; i < kMany; ++i) write(folder / name(i), "another's");
+  write(folder / name(0), "another's");
+  const int held = open((folder / name(0)).c_str(), O_RDONLY | O_CLOEXEC);
+  REQUIRE(flock(held, LOCK_EX | LOCK_NB) == 0);
+  for (int i = 1; i < kMany; ++i) fs::create_hard_link(folder / name(0), folder / name(i));
   const Result<void> replaced = DiskFiles().replace(folder / "f", "mine");
+  close(held);
   REQUIRE(replaced.error().detail == "create a temporary in its folder: File exists");
   REQUIRE(folder.names().size() == kMany);
   for (int i = 0; i < kMany; ++i) REQUIRE(slurp(folder / name(i)) == "another's");
+}
+
+TEST_CASE("what writers that were killed left behind is removed by the next one, and nothing else") {
+  const TemporaryFolder folder;
+  for (const char* name :
+       {".pointsman.1.0.new", ".pointsman.4711.12.new", ".pointsman.keep", "pointsman.1.0.new", ".other.new"}) {
+    write(folder / name, "left");
+  }
+  fs::create_symlink("f", folder / ".pointsman.2.0.new");
+  REQUIRE(DiskFiles().replace(folder / "f", "new"));
+  REQUIRE(folder.names() ==
+          std::vector<std::string>{".other.new", ".pointsman.2.0.new", ".pointsman.keep", "f", "pointsman.1.0.new"});
+  REQUIRE(slurp(folder / "f") == "new");
 }
 
 TEST_CASE("a symbolic link stays and what it leads to is replaced") {

@@ -234,6 +234,52 @@ TEST_CASE("silence alone never takes the writer out: it is kept while others see
   CHECK_FALSE(w.last.topology.alarms.empty());
 }
 
+TEST_CASE("a writer whose last word was that it is not running, and that falls silent then, is not asserted") {
+  World w;
+  w.pass(1s);
+  Answer last = primary();
+  last.code = 503;
+  SECTION("PostgreSQL restarts") {
+    last.state = State::restarting;
+  }
+  SECTION("it has lost the lock") {
+    last.state = State::running;
+  }
+  says(w.seen, 0, last, w.now);
+  w.judge_now();
+  CHECK(w.write(0).reason == Reason::holding);
+  falls_silent(w.seen, 0, w.now + 10ms);
+  for (int i = 0; i < 29; ++i) {
+    w.pass(1s);
+    says(w.seen, 1, replica(), w.now);
+    says(w.seen, 2, replica(), w.now);
+    w.judge_now();
+    REQUIRE(w.write(0).place == Place::leave);
+    REQUIRE(w.last.topology.writer_state == WriterState::holding);
+  }
+  w.pass(2s);
+  says(w.seen, 1, replica(), w.now);
+  says(w.seen, 2, replica(), w.now);
+  w.judge_now();
+  CHECK(w.write(0).place == Place::leave);
+  CHECK(w.last.topology.writer_state == WriterState::let_go);
+}
+
+TEST_CASE("a writer with the lock, one of whose queries failed before it fell silent, is kept") {
+  World w;
+  w.pass(1s);
+  Answer last = primary();
+  last.state = State::unknown;
+  says(w.seen, 0, last, w.now);
+  w.judge_now();
+  falls_silent(w.seen, 0, w.now + 10ms);
+  w.pass(10s);
+  says(w.seen, 1, replica(), w.now);
+  w.judge_now();
+  CHECK(w.write(0).place == Place::in);
+  CHECK(w.write(0).reason == Reason::kept_locked);
+}
+
 TEST_CASE("with everybody silent the writer is kept for keep_silent, then let go, never forced down") {
   World w;
   for (std::size_t i = 0; i < 3; ++i) falls_silent(w.seen, i, w.now + 1ms);

@@ -1,5 +1,13 @@
 #include "haproxy/reload.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <optional>
 #include <string>
@@ -10,6 +18,7 @@
 
 namespace {
 
+namespace fs = std::filesystem;
 using haproxy::check_words;
 using haproxy::HaproxyReload;
 using haproxy::ReloadOptions;
@@ -182,4 +191,33 @@ TEST_CASE("a process that is not a HAProxy is not asked for its files") {
   const Result<void> valid = HaproxyReload(options, talk).validate("backend b\n");
   REQUIRE_FALSE(valid);
   REQUIRE(valid.error().hint == "name the words that check the configuration in haproxy.validate");
+}
+
+TEST_CASE("the private copy of a check that was killed is removed by the next one, and that of one that lives is not") {
+  std::string temporary = "/tmp/pm-reload-XXXXXX";
+  REQUIRE(mkdtemp(temporary.data()) != nullptr);
+  const fs::path folder = temporary;
+  for (const char* name : {"conf.d", "pointsman-check.killed", "pointsman-check.living", "another.killed"}) {
+    fs::create_directory(folder / name);
+    std::ofstream(folder / name / "a.cfg") << "\n";
+  }
+  const int living = open((folder / "pointsman-check.living").c_str(), O_RDONLY | O_CLOEXEC);
+  REQUIRE(flock(living, LOCK_EX) == 0);
+  const char* const before = std::getenv("TMPDIR");
+  const std::string restored = before == nullptr ? "" : before;
+  setenv("TMPDIR", temporary.c_str(), 1);
+  ScriptedTalk talk;
+  ReloadOptions options;
+  options.fragment = folder / "conf.d/pg.cfg";
+  options.validate = {"true"};
+  const Result<void> valid = HaproxyReload(options, talk).validate("\n");
+  before == nullptr ? unsetenv("TMPDIR") : setenv("TMPDIR", restored.c_str(), 1);
+  close(living);
+  CHECK(valid);
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  std::sort(names.begin(), names.end());
+  CHECK(names == Words{"another.killed", "conf.d", "pointsman-check.living"});
+  CHECK(fs::exists(folder / "pointsman-check.living/a.cfg"));
+  fs::remove_all(folder);
 }

@@ -55,6 +55,11 @@ TEST_CASE("while something is announced the pace is the highest, however old the
   CHECK(pace({milliseconds(100), milliseconds(10), seconds(1)}, {seconds(0), Announced::change}) == milliseconds(10));
 }
 
+TEST_CASE("while the writer is missing the pace is alert, however old the last change") {
+  CHECK(pace(kPoll, {std::chrono::hours(9), Announced::nothing, true}) == kPoll.alert);
+  CHECK(pace(kPoll, {std::chrono::hours(9), Announced::change, true}) == milliseconds(20));
+}
+
 TEST_CASE("the pace counts from the last request") {
   const Asked asked{kStart, kStart + milliseconds(2), milliseconds(2), 0, false};
   CHECK(next_ask(asked, kPoll, {seconds(0), Announced::nothing}, 0) == kStart + milliseconds(50));

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The tests that need no servers, under the sanitizers. Arguments: the presets; without one, asan and tsan.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+[[ $# -gt 0 ]] || set -- asan tsan
+# The release build lives through five times as many.
+export SIMULATOR_EVENTS=${SIMULATOR_EVENTS:-200000}
+for preset in "$@"; do
+  targets=(unit_tests) tests=unit
+  # Rounds and simulator have one thread: ThreadSanitizer has nothing to look at.
+  if [[ $preset != tsan ]]; then
+    targets+=(round_tests simulator)
+    tests+='|rounds|simulator'
+  fi
+  cmake --preset "$preset"
+  cmake --build --preset "$preset" --target "${targets[@]}"
+  ctest --preset "$preset" -R "^($tests)$"
+done
