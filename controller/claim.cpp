@@ -31,8 +31,8 @@ bool is_fresh(const Sighting& member, const Poll& poll, Instant now) {
 
 std::optional<Instant> says_nothing_since(const Sighting& member, Instant now) {
   if (member.silence) return member.silence->since;
-  if (!member.in_flight || !member.answer || now < late_at(*member.answer, *member.in_flight)) return std::nullopt;
-  return member.in_flight;
+  const Duration took = member.answer ? member.answer->answered_at - member.answer->asked_at : Duration::zero();
+  return member.in_flight && now >= late_at(took, *member.in_flight) ? member.in_flight : std::nullopt;
 }
 
 std::string evidence(const Sighting& member, Instant now) {

@@ -25,7 +25,7 @@ namespace controller {
 [[nodiscard]] bool is_fresh(const Sighting& member, const Poll& poll, Instant now);
 
 /// Since when the member says nothing: since the first request that failed was begun, and before it has failed, once its answer
-/// is late, since that request was begun. Nothing: it answers.
+/// is late, since that request was begun; the very first answer too, as after a start during an outage. Nothing: it answers.
 [[nodiscard]] std::optional<Instant> says_nothing_since(const Sighting& member, Instant now);
 
 /// One line for people: "HTTP 200, role primary, state running, timeline 3, 12 ms ago", "refused for 4.2 s".

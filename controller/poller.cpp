@@ -140,7 +140,7 @@ Instant errand_due(const Errand& errand, const std::vector<Member*>& members) {
 
 Instant late_due(const Member& member) {
   const bool awaited = member.asked.in_flight && member.path == Path::primary && !member.late && claims(member);
-  return awaited ? late_at(*member.last, member.asked.last_asked) : kNever;
+  return awaited ? late_at(member.last->answered_at - member.last->asked_at, member.asked.last_asked) : kNever;
 }
 
 Instant dispute_due(const Member& member) {

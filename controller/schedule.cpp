@@ -49,8 +49,8 @@ Instant rested(const Asked& asked, bool hurried) {
   return asked.last_done + std::max(asked.last_took * (hurried ? 1 : kRestPerAnswer), rest_after_hanging(asked.hung));
 }
 
-Instant late_at(const MemberReport& last, Instant asked) {
-  return asked + kMuchSlower + kSlower * took(last);
+Instant late_at(Duration took, Instant asked) {
+  return asked + kMuchSlower + kSlower * took;
 }
 
 Duration port_pace(Duration asked_for) {

@@ -64,8 +64,8 @@ struct News {
 /// than before)? A state, however bad, is no change.
 [[nodiscard]] bool is_news(const MemberReport& before, const MemberReport& now_says);
 
-/// When an answer that has not come yet is late: the last one of this member took so much less that it is news.
-[[nodiscard]] Instant late_at(const MemberReport& last, Instant asked);
+/// When an answer that has not come yet is late: the member's last one `took` so much less that it is news.
+[[nodiscard]] Instant late_at(Duration took, Instant asked);
 
 /// The pace of questions to a port, by how long they have been asked: every 250 ms, from 10 s on slower (a fortieth of it),
 /// every 2 s at the least. Each costs PostgreSQL a process.

@@ -156,7 +156,7 @@ void Poller::ask_port() {
 void Poller::notice_late(std::size_t member, Instant begun) {
   const Asker& m = members_[member];
   if (!claims(m)) return;
-  later(controller::late_at(*m.last, begun), [this, member, begun] {
+  later(controller::late_at(m.last->answered_at - m.last->asked_at, begun), [this, member, begun] {
     const Asker& late = members_[member];
     if (!late.asked.in_flight || late.asked.last_asked != begun) return;
     changed_at_ = time_.now();

@@ -129,6 +129,20 @@ def test_the_hold_goes_when_the_api_answers(rig):
     assert served_by(client) == "pg1"
 
 
+def test_one_that_is_killed_while_clients_wait_has_them_wait_again_when_it_is_back(rig, measured):
+    writer = rig.cluster.members["pg1"]
+    writer.postgres_trick = read_on
+    wait_held(rig, fall_silent(writer))
+    rig.pointsman.kill9()
+    begin, known = time.monotonic(), len(rig.recorder.commands())
+    rig.pointsman.start()
+    wait_until(lambda: HOLD in rig.recorder.commands()[known:], 3, "new connections wait", every=0.001)
+    took = time.monotonic() - begin
+    measured(f"{1000 * took:.0f} ms after its start")
+    assert took < 1.2
+    assert rig.haproxy.usable("pg_primary") == {"pg1"}
+
+
 @pytest.mark.parametrize("answer", [fatal("28000", "no pg_hba.conf entry"), fatal("53300", "sorry, too many clients already"), b"R", b"N"])
 def test_a_frozen_api_with_a_postgresql_that_accepts_holds_nobody(rig, answer):
     writer = rig.cluster.members["pg1"]

@@ -167,6 +167,18 @@ TEST_CASE("a port that accepts now and then is believed three times in a row") {
   CHECK(held == 300ms);
 }
 
+TEST_CASE("a start while the last writer is cut off: its port is believed before the first request has failed") {
+  World w;
+  w.seen = three();
+  w.judged = Memory{};
+  w.judged.holder = url(0);
+  w.port.reset();
+  w.ask_in_vain();
+  CHECK(w.after(600ms) == HoldReason::none);
+  w.port = PortSays::nothing;
+  CHECK(w.after(20ms) == HoldReason::not_accepting);
+}
+
 TEST_CASE("a silent replica's port holds nobody") {
   World w;
   w.after(100ms);
