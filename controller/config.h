@@ -35,6 +35,7 @@ struct Tls {
 };
 
 enum class Serves : std::uint8_t { primary, replica };
+[[nodiscard]] const char* word(Serves serves);
 
 /// A new writer takes few connections at once at first.
 struct RampConfig {
@@ -96,6 +97,7 @@ struct ClusterConfig {
 };
 
 enum class Method : std::uint8_t { runtime, file };
+[[nodiscard]] const char* word(Method method);
 
 struct HaproxyConfig {
   Method method = Method::runtime;
