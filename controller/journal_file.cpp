@@ -133,6 +133,26 @@ haproxy::Result<void> JournalFile::sync() {
   return failed(path_, errno);
 }
 
+std::string last_decision(const fs::path& file) {
+  constexpr std::uint64_t kTail = 1'000'000;
+  std::error_code error;
+  const std::uint64_t size = fs::is_regular_file(file, error) ? fs::file_size(file, error) : 0;
+  if (error || size == 0) return {};
+  const std::uint64_t from = size - std::min(size, kTail);
+  std::string tail(static_cast<std::size_t>(size - from), '\0');
+  std::ifstream in(file, std::ios::binary);
+  in.seekg(static_cast<std::streamoff>(from));
+  in.read(tail.data(), static_cast<std::streamsize>(tail.size()));
+  for (std::string_view rest(tail.data(), static_cast<std::size_t>(in.gcount())); rest.ends_with('\n');) {
+    rest.remove_suffix(1);
+    const std::size_t before = rest.rfind('\n');
+    const std::string_view line = before == std::string_view::npos ? rest : rest.substr(before + 1);
+    if (is_decision(line)) return std::string(line);
+    rest = rest.substr(0, before == std::string_view::npos ? 0 : before + 1);
+  }
+  return {};
+}
+
 haproxy::Result<void> each_line(const fs::path& file, const std::function<void(std::size_t, std::string_view)>& take) {
   std::error_code error;
   const fs::file_status status = fs::status(file, error);

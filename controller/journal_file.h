@@ -45,6 +45,9 @@ class JournalFile final : public Lines {
   bool torn_ = false;  ///< its last line has no newline
 };
 
+/// The last whole line that is a decision's, as far as it is among the last megabyte; empty: there is none.
+[[nodiscard]] std::string last_decision(const std::filesystem::path& file);
+
 /// Reads line by line, `take(number, line)`, numbers from 1. A last line without a newline is one too. A line over
 /// kLongestEntry comes cut to that. Error: cannot be read.
 [[nodiscard]] haproxy::Result<void> each_line(const std::filesystem::path& file,

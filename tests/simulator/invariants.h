@@ -22,6 +22,7 @@
 //     write backend is as it should be within two rounds; the read backend after `follow`; and no command is sent then.
 //  7. No write reaches two. While a writer is in, no other server of its backend keeps an established session for more than
 //     200 ms, on a worker that a reload left behind neither, where there is a master socket.
+//  8. It can be judged again. Each line of the journal is read back, and its evidence leads to its decision in every part.
 
 #include <memory>
 #include <optional>

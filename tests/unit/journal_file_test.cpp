@@ -188,6 +188,19 @@ TEST_CASE("what is no plain file is not written to") {
   CHECK_FALSE(fs::exists(folder / "elsewhere"));
 }
 
+TEST_CASE("the last decision is found behind outcomes, where it is whole") {
+  const Folder folder;
+  const std::string decision = R"({"v":1,"time":"x","kind":"decision","number":)";
+  const std::string outcome = R"({"v":1,"time":"x","kind":"outcome"})";
+  CHECK(controller::last_decision(folder / "j").empty());
+  write(folder / "j", outcome + "\n");
+  CHECK(controller::last_decision(folder / "j").empty());
+  write(folder / "j", decision + "1\n" + decision + "2\n" + outcome + "\n" + outcome + "\n");
+  CHECK(controller::last_decision(folder / "j") == decision + "2");
+  write(folder / "j", decision + "1\n" + std::string(2'000'000, ' ') + "\n");
+  CHECK(controller::last_decision(folder / "j").empty());
+}
+
 TEST_CASE("lines are read whole however long they are, the last without its newline too") {
   const Folder folder;
   const std::string half(100'000, 'h');
