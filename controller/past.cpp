@@ -7,6 +7,7 @@
 
 #include "controller/chronicle.h"
 #include "controller/journal_file.h"
+#include "controller/parse_patroni.h"
 #include "controller/publish.h"
 #include "controller/when.h"
 
@@ -14,6 +15,9 @@ namespace controller {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// Of what a file says: for a terminal.
+constexpr std::size_t kLongestText = 4000;
 
 /// Lines, not yet read but for their beginnings.
 struct Found {
@@ -45,19 +49,18 @@ std::string counted(const std::map<std::string, unsigned>& words) {
   return text;
 }
 
-std::string outcome_text(const OutcomeEntry& outcome) {
+void tell_outcome(const OutcomeEntry& outcome, std::vector<std::string>& told) {
   std::string text = fmt::format("  came of it  {} after {:.1f} ms", outcome.confirmed ? "confirmed" : "not confirmed",
                                  static_cast<double>(outcome.took.count()) / 1000);
   if (!outcome.refused.empty()) text += "; refused: " + counted(outcome.refused);
   if (outcome.sessions_ended > 0) text += fmt::format("; {} sessions ended", outcome.sessions_ended);
   if (outcome.wrote_fragment) text += "; the fragment was written";
   if (!outcome.reloaded.empty()) text += fmt::format("; HAProxy was reloaded ({})", outcome.reloaded);
-  text += '\n';
+  told.push_back(std::move(text));
   for (const auto& [backend, servers] : outcome.usable)
-    text += fmt::format("              {} then sent new connections to {}\n", backend,
-                        servers.empty() ? "nobody" : fmt::format("{}", fmt::join(servers, ", ")));
-  for (const std::string& trouble : outcome.troubles) text += "  trouble     " + trouble + "\n";
-  return text;
+    told.push_back(fmt::format("              {} then sent new connections to {}", backend,
+                               servers.empty() ? "nobody" : fmt::format("{}", fmt::join(servers, ", "))));
+  for (const std::string& trouble : outcome.troubles) told.push_back("  trouble     " + trouble);
 }
 
 }  // namespace
@@ -121,17 +124,14 @@ std::string past_head(const Past& past, std::int64_t unix_ms) {
 }
 
 std::string past_tail(const Past& past) {
-  std::string text;
-  const auto lines = commands(past.decision.conclusion.plan);
-  for (std::size_t i = 0; i < lines.size(); ++i)
-    text += fmt::format("{}{}\n",
-                        i > 0                   ? "              "
-                        : past.decision.observe ? "  to be sent  "
-                                                : "  sent        ",
-                        lines[i]);
-  if (past.outcome) text += outcome_text(*past.outcome);
+  std::vector<std::string> told = commands(past.decision.conclusion.plan);
+  for (std::size_t i = 0; i < told.size(); ++i)
+    told[i] = (i > 0 ? "              " : past.decision.observe ? "  to be sent  " : "  sent        ") + told[i];
+  if (past.outcome) tell_outcome(*past.outcome, told);
   for (const std::string& other : differences(past.decision.conclusion, conclude(decide_again(past.decision.evidence))))
-    text += "  this version would decide otherwise: " + other + "\n";
+    told.push_back("  this version would decide otherwise: " + other);
+  std::string text;
+  for (const std::string& line : told) text += printable(line, kLongestText) + "\n";
   return text;
 }
 

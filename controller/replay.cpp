@@ -5,10 +5,14 @@
 #include "controller/commands.h"
 #include "controller/entry.h"
 #include "controller/journal_file.h"
+#include "controller/parse_patroni.h"
 #include "controller/when.h"
 
 namespace controller {
 namespace {
+
+/// Of what a file says: for a terminal.
+constexpr std::size_t kLongestText = 4000;
 
 struct Tally {
   std::size_t decisions = 0;
@@ -29,8 +33,8 @@ void judge_line(const std::string& place, std::string_view line, Tally& tally) {
   const auto lines = differences(decision->conclusion, conclude(decide_again(decision->evidence)));
   if (lines.empty()) return;
   ++tally.others;
-  fmt::print("{}: {}, decided by pointsman {}\n", place, utc_text(decision->unix_ms), decision->version);
-  for (const std::string& difference : lines) fmt::print("    {}\n", difference);
+  fmt::print("{}: {}, decided by pointsman {}\n", place, utc_text(decision->unix_ms), printable(decision->version));
+  for (const std::string& difference : lines) fmt::print("    {}\n", printable(difference, kLongestText));
 }
 
 }  // namespace

@@ -147,7 +147,7 @@ std::string why_text(const ShownServer& server, const ShownMember* member, const
     out += "  writes      " + verdict_text(member->write) + "\n";
     out += "  reads       " + verdict_text(member->read) + "\n";
   }
-  out += fmt::format("  cluster     {} ({}), {} claim{}\n", cluster.writer ? "writer " + *cluster.writer : "no writer",
+  out += fmt::format("  cluster     {} ({}), {} claim{} to be it\n", cluster.writer ? "writer " + *cluster.writer : "no writer",
                      cluster.writer_state, cluster.claims, cluster.claims == 1 ? "s" : "");
   if (cluster.hold != "none") out += fmt::format("  hold        new connections wait ({})\n", cluster.hold);
   for (const std::string& alarm : cluster.alarms) out += "  alarm       " + alarm + "\n";

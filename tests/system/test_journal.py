@@ -128,7 +128,7 @@ def test_why_says_the_reason_from_the_daemon_or_by_its_own_look(make_rig):
     assert "from the daemon" in done.stdout
     assert "pg_primary/pg1 (" in done.stdout and "wanted      out, other_is_writer" in done.stdout
     assert "because     HTTP 503, role replica" in done.stdout
-    assert "cluster     writer pg2 (settled), 1 claims" in done.stdout
+    assert "cluster     writer pg2 (settled), 1 claims to be it" in done.stdout
     for name in ("pg1", rig.cluster.members["pg1"].api_url):
         done = rig.pointsman.command("why", name)
         assert "pg_primary/pg1 (" in done.stdout and "pg_replicas/pg1 (" in done.stdout and "/pg2 (" not in done.stdout

@@ -1,5 +1,5 @@
 #pragma once
-// Evidence in which no member of any struct is what it is by default.
+// Evidence in which no member of any struct is what it is by default, and that of a switch.
 
 #include "controller/entry.h"
 #include "tests/unit/members.h"
@@ -174,6 +174,49 @@ inline OutcomeEntry full_outcome() {
   outcome.troubles = {"HAProxy refused: no"};
   outcome.usable = {{"pg_primary", {"pg2"}}, {"pg_replicas", {}}};
   return outcome;
+}
+
+inline Snapshot switched() {
+  Snapshot seen{3, {three()}};
+  says(seen.clusters[0], 0, replica(), kStart - 10ms);
+  says(seen.clusters[0], 1, primary(), kStart - 5ms);
+  says(seen.clusters[0], 2, replica(), kStart - 5ms);
+  return seen;
+}
+
+inline haproxy::Running both_backends() {
+  haproxy::Running running;
+  running.worker = {2, 1'800'000'000, false, "2.6.12"};
+  for (const char* backend : {"pg_primary", "pg_replicas"}) {
+    haproxy::BackendState state{backend, {}};
+    for (unsigned i = 0; i < 3; ++i) {
+      haproxy::Server server;
+      server.name = "pg" + std::to_string(i + 1);
+      server.id = i + 1;
+      server.ip = "127.0.0.1" + std::to_string(i + 1);
+      server.port = 5432;
+      server.op_state = i == 0 ? haproxy::OperationalState::running : haproxy::OperationalState::stopped;
+      server.check = {true, i == 0 ? 15U : 17U, i == 0 ? 3U : 2U, i == 0 ? 4 : 0, 2, 3, 8008};
+      state.servers.push_back(server);
+    }
+    running.backends.push_back(state);
+  }
+  return running;
+}
+
+/// pg1 was the writer and is in; pg2 claims.
+inline DecisionEntry switch_decision() {
+  DecisionEntry entry;
+  entry.unix_ms = 1'800'000'000'000;
+  entry.evidence.config.clusters = {policy()};
+  entry.evidence.config.clusters[0].members.clear();
+  entry.evidence.seen = switched();
+  entry.evidence.running = both_backends();
+  entry.evidence.memories.clusters.resize(1);
+  entry.evidence.memories.clusters[0].holder = url(0);
+  entry.evidence.now = kStart;
+  entry.conclusion = conclude(decide_again(entry.evidence));
+  return entry;
 }
 
 }  // namespace sample

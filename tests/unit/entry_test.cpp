@@ -25,48 +25,6 @@ std::string replaced(std::string text, const std::string& from, const std::strin
   return text.replace(at, from.size(), to);
 }
 
-Snapshot switched() {
-  Snapshot seen{3, {three()}};
-  says(seen.clusters[0], 0, replica(), kStart - 10ms);
-  says(seen.clusters[0], 1, primary(), kStart - 5ms);
-  says(seen.clusters[0], 2, replica(), kStart - 5ms);
-  return seen;
-}
-
-haproxy::Running both_backends() {
-  haproxy::Running running;
-  running.worker = {2, 1'800'000'000, false, "2.6.12"};
-  for (const char* backend : {"pg_primary", "pg_replicas"}) {
-    haproxy::BackendState state{backend, {}};
-    for (unsigned i = 0; i < 3; ++i) {
-      haproxy::Server server;
-      server.name = "pg" + std::to_string(i + 1);
-      server.id = i + 1;
-      server.ip = "127.0.0.1" + std::to_string(i + 1);
-      server.port = 5432;
-      server.op_state = i == 0 ? haproxy::OperationalState::running : haproxy::OperationalState::stopped;
-      server.check = {true, i == 0 ? 15U : 17U, i == 0 ? 3U : 2U, i == 0 ? 4 : 0, 2, 3, 8008};
-      state.servers.push_back(server);
-    }
-    running.backends.push_back(state);
-  }
-  return running;
-}
-
-DecisionEntry decision() {
-  DecisionEntry entry;
-  entry.unix_ms = 1'800'000'000'000;
-  entry.evidence.config.clusters = {policy()};
-  entry.evidence.config.clusters[0].members.clear();
-  entry.evidence.seen = switched();
-  entry.evidence.running = both_backends();
-  entry.evidence.memories.clusters.resize(1);
-  entry.evidence.memories.clusters[0].holder = url(0);
-  entry.evidence.now = kStart;
-  entry.conclusion = conclude(decide_again(entry.evidence));
-  return entry;
-}
-
 }  // namespace
 
 TEST_CASE("every member of the evidence, of the decision and of the outcome is read back as it was") {
@@ -98,7 +56,7 @@ TEST_CASE("a line has one line, and its time and kind at its beginning") {
 }
 
 TEST_CASE("a decision that is read back is decided again in every part of it") {
-  const DecisionEntry entry = decision();
+  const DecisionEntry entry = switch_decision();
   CHECK(commands(entry.conclusion.plan).front() == "set server pg_primary/pg1 health down");
   const auto again = std::get<DecisionEntry>(read_back(entry));
   CHECK(decide_again(again.evidence) == decide_again(entry.evidence));
@@ -106,7 +64,7 @@ TEST_CASE("a decision that is read back is decided again in every part of it") {
 }
 
 TEST_CASE("other evidence is another decision, and how it differs is said") {
-  const std::string line = render_entry(decision());
+  const std::string line = render_entry(switch_decision());
   const auto judged = [&](const std::string& from, const std::string& to) {
     const auto entry = std::get<DecisionEntry>(*parse_entry(replaced(line, from, to), "f"));
     return differences(entry.conclusion, conclude(decide_again(entry.evidence)));
