@@ -9,8 +9,7 @@
 //  - `before_stop` (3.0.3 and later) runs before every stop, also of a restart and on replicas.
 //  - A writer that says nothing and streams to nobody any more stops or is dead (unreplicated.h).
 //  - So does one that says nothing and whose PostgreSQL port does not accept connections (port.h), whatever Patroni it has:
-//  killed,
-//    cut off, frozen, starting or shutting down. One that accepts lives, and its Patroni alone is dead or frozen.
+//    killed, cut off, frozen, starting or shutting down. One that accepts lives, and its Patroni alone is dead or frozen.
 // Announcements are hearsay. They begin a hold of `pre_hold`, once each; only what the members themselves show afterwards
 // makes it last, up to `hold`; and a switchover that came to nothing is followed by as long a time in which the DCS is not
 // believed, as three of the others in a row are.

@@ -3,13 +3,17 @@
 // here.
 
 #include <filesystem>
+#include <string>
 
 namespace controller {
 
 struct Options {
   std::filesystem::path config = "/etc/pointsman/pointsman.yml";
-  bool json = false;  ///< status
-  bool all = false;   ///< release
+  bool json = false;           ///< status
+  bool all = false;            ///< release
+  std::string server;          ///< why
+  std::string at;              ///< why; empty: now
+  std::filesystem::path file;  ///< replay
 };
 
 /// The daemon, until SIGTERM or SIGINT: 0; 1 where it could not start, for example because another one steers this HAProxy.
@@ -25,6 +29,14 @@ struct Options {
 
 /// Prints what the daemon publishes, or without one its own look. 0; 1 where HAProxy could not be read either.
 [[nodiscard]] int status_command(const Options& options);
+
+/// Prints one server's verdict with all the evidence: what the daemon publishes, or without one its own look; with `at` what
+/// was decided up to then, from the journal. 0; 1 where that cannot be had or nobody is called so; 64 where `at` is no time.
+[[nodiscard]] int why_command(const Options& options);
+
+/// Judges a journal's decisions again, each from its own evidence, and prints where this version decides differently. 0:
+/// nowhere; 2: somewhere; 1: the file, or a line of it, cannot be read.
+[[nodiscard]] int replay_command(const Options& options);
 
 /// Validates the configuration, HAProxy and the rights. 0; 1 where something is wrong.
 [[nodiscard]] int check_command(const Options& options);

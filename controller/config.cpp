@@ -55,6 +55,26 @@ tl::unexpected<haproxy::Error> refuse_url(std::string_view text, std::string det
 
 }  // namespace
 
+const char* word(Serves serves) {
+  switch (serves) {
+    case Serves::primary:
+      return "primary";
+    case Serves::replica:
+      return "replica";
+  }
+  return "?";
+}
+
+const char* word(Method method) {
+  switch (method) {
+    case Method::runtime:
+      return "runtime";
+    case Method::file:
+      return "file";
+  }
+  return "?";
+}
+
 Result<MemberUrl> parse_url(std::string_view text, std::uint16_t default_port) {
   const std::string hint = fmt::format("write a URL such as http://10.0.0.11:{}", default_port);
   MemberUrl member;

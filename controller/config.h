@@ -35,6 +35,7 @@ struct Tls {
 };
 
 enum class Serves : std::uint8_t { primary, replica };
+[[nodiscard]] const char* word(Serves serves);
 
 /// A new writer takes few connections at once at first.
 struct RampConfig {
@@ -96,6 +97,7 @@ struct ClusterConfig {
 };
 
 enum class Method : std::uint8_t { runtime, file };
+[[nodiscard]] const char* word(Method method);
 
 struct HaproxyConfig {
   Method method = Method::runtime;
@@ -120,11 +122,20 @@ struct HttpConfig {
 enum class LogLevel : std::uint8_t { debug, info, warning, error };
 enum class LogFormat : std::uint8_t { text, json };
 
+/// Where decisions are written down.
+struct JournalConfig {
+  bool enabled = true;                                 ///< `journal: off`
+  std::filesystem::path path = "/var/lib/pointsman";   ///< a folder; that of `state` where not given
+  std::uint64_t keep_bytes = std::uint64_t{64} << 20;  ///< at most so many; 1 MB to 1 TB
+  friend bool operator==(const JournalConfig&, const JournalConfig&) = default;
+};
+
 struct Config {
   std::vector<ClusterConfig> clusters;
   HaproxyConfig haproxy;
   HttpConfig http{"127.0.0.1", 8010, true};
   std::filesystem::path state = "/var/lib/pointsman";
+  JournalConfig journal = {};
   LogLevel log_level = LogLevel::info;
   LogFormat log_format = LogFormat::text;
   friend bool operator==(const Config&, const Config&) = default;

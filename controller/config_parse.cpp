@@ -303,6 +303,7 @@ void read_rest(const Section& section, Config& config, Complaints& complaints) {
     if (state->value.IsMap()) path = Section(*state, {"path"}, complaints).need("path", "write the path of a folder");
     if (path) config.state = read_path(*path, complaints).value_or(config.state);
   }
+  config.journal = read_journal(section.find("journal"), config.state, complaints);
   const auto log = section.find("log");
   if (!log) return;
   const Section words(*log, {"level", "format"}, complaints);
@@ -320,7 +321,7 @@ Config read_document(const YAML::Node& root, Complaints& complaints) {
   Config config;
   Names names;
   const Entry whole{"the file", root.Mark(), root};
-  const Section section(whole, {"clusters", "haproxy", "http", "state", "log"}, complaints);
+  const Section section(whole, {"clusters", "haproxy", "http", "state", "journal", "log"}, complaints);
   if (const auto clusters = section.need("clusters", "list the Patroni clusters")) {
     for (const Entry& element :
          read_list(*clusters, "write a list of clusters, each with scope, members and backends", complaints)) {

@@ -10,6 +10,10 @@ namespace controller {
 /// `backends[].ramp`.
 [[nodiscard]] RampConfig read_ramp(const Entry& entry, Complaints& complaints);
 
+/// `journal`; `folder`: where it is unless it says so.
+[[nodiscard]] JournalConfig read_journal(const std::optional<Entry>& entry, const std::filesystem::path& folder,
+                                         Complaints& complaints);
+
 /// `clusters[].watch`; nothing, with complaints, where it does not say what to watch.
 [[nodiscard]] std::optional<WatchConfig> read_watch(const Entry& entry, Complaints& complaints);
 

@@ -44,6 +44,7 @@ struct Decided {
   /// known.
   std::optional<haproxy::Fragment> fragment;
   Memories memories;  ///< for the next round, were all carried out
+  friend bool operator==(const Decided&, const Decided&) = default;
 };
 
 /// In file mode `plan` keeps old writers out, and leaves bringing the new one in to the fragment and a reload.

@@ -14,7 +14,6 @@
 namespace controller {
 namespace {
 
-constexpr std::size_t kMaxBytes = 1'000'000;
 constexpr std::size_t kMaxDepth = 32;
 constexpr unsigned kFlags =
     rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag | rapidjson::kParseNumbersAsStringsFlag;
@@ -124,8 +123,8 @@ const rapidjson::Value* member(const rapidjson::Value& object, const char* key) 
 
 }  // namespace
 
-haproxy::Result<rapidjson::Document> read_json(std::string_view text, const std::string& subject) {
-  if (text.size() > kMaxBytes) return haproxy::fail("read", subject, fmt::format("over {} bytes of JSON", kMaxBytes));
+haproxy::Result<rapidjson::Document> read_json(std::string_view text, const std::string& subject, std::size_t most) {
+  if (text.size() > most) return haproxy::fail("read", subject, fmt::format("over {} bytes of JSON", most));
   try {
     rapidjson::Document document;
     rapidjson::MemoryStream stream(text.data(), text.size());

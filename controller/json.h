@@ -14,10 +14,13 @@
 
 namespace controller {
 
+inline constexpr std::size_t kLongestJson = 1'000'000;
+
 /// Parses one JSON object. Iterative (RapidJSON's default parser overflows the stack at 200,000 '['), with its encoding
-/// validated, at most 1 MB, at most 32 deep, no doubled key in any object, nothing after the object. The Error (operation
-/// "read", the given subject) says what and at which byte.
-[[nodiscard]] haproxy::Result<rapidjson::Document> read_json(std::string_view text, const std::string& subject);
+/// validated, at most `most` bytes, at most 32 deep, no doubled key in any object, nothing after the object. The Error
+/// (operation "read", the given subject) says what and at which byte.
+[[nodiscard]] haproxy::Result<rapidjson::Document> read_json(std::string_view text, const std::string& subject,
+                                                             std::size_t most = kLongestJson);
 
 /// Members by name, each nothing where it is missing or of another type.
 [[nodiscard]] std::optional<std::string> json_string(const rapidjson::Value& object, const char* key);

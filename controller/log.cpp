@@ -9,13 +9,13 @@
 #include <atomic>
 #include <chrono>
 #include <cstdlib>
-#include <ctime>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "controller/json.h"
 #include "controller/parse_patroni.h"
+#include "controller/when.h"
 
 namespace controller {
 
@@ -26,15 +26,8 @@ constexpr std::size_t kLongestMessage = 8000;
 /// May change while other threads log: the logger itself may not be replaced under them.
 std::atomic<LogFormat> g_format = LogFormat::text;
 
-/// "2026-01-31T12:34:56.789Z"
 std::string utc(spdlog::log_clock::time_point at) {
-  const auto since = std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch());
-  const std::time_t whole = static_cast<std::time_t>(since.count() / 1000);
-  std::tm parts{};
-  gmtime_r(&whole, &parts);
-  char text[32];
-  const std::size_t length = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  return fmt::format("{}.{:03}Z", std::string_view(text, length), since.count() % 1000);
+  return utc_text(std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count());
 }
 
 std::string_view level_word(spdlog::level::level_enum level) {

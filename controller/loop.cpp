@@ -22,6 +22,7 @@ struct Loop::Carried {
   bool confirmed = true;
   bool changed = false;
   std::vector<std::string> troubles;
+  OutcomeEntry done;  ///< as the journal has it
 };
 
 Loop::Loop(const Config& config, std::string version, Edges edges, Remembered remembered)
@@ -30,10 +31,11 @@ Loop::Loop(const Config& config, std::string version, Edges edges, Remembered re
       state_path_(state_path(config.state, steering_socket(config))),
       fragment_file_(config.haproxy, std::filesystem::path(state_path_).replace_extension(".last-good"), edges_.files,
                      edges_.reload),
+      chronicle_(edges_.journal, version),
       remembered_(remembered),
       saved_(std::move(remembered)) {
   published_.version = std::move(version);
-  published_.method = config.haproxy.method == Method::runtime ? "runtime" : "file";
+  published_.method = word(config.haproxy.method);
   published_.observe = config.haproxy.observe;
   published_.counters.round_seconds_buckets.assign(std::size(kRoundBuckets) + 1, 0);
 }
@@ -68,8 +70,10 @@ Outcome Loop::round(const Snapshot& seen) {
   const Decided decided = decide(config_, seen, *running, memories_, edges_.world.now());
   log_changes(decided);
   log_ramps(decided.memories.ramps);
-  Carried carried{*running, running->worker, decided.memories.ours, true, false, {}};
+  chronicle_.decided(config_, seen, *running, memories_, decided);
+  Carried carried{*running, running->worker, decided.memories.ours, true, false, {}, {}};
   if (!config_.haproxy.observe) carry_out(decided, *running, seen, carried);
+  chronicle(decided, carried);
   log_troubles(carried.troubles);
 
   memories_ = decided.memories;
@@ -119,7 +123,7 @@ haproxy::Result<Loop::Preview> Loop::preview(const Snapshot& seen) {
     preview.fragment = std::move(*step);
   }
   memories_ = preview.decided.memories;
-  publish(seen, preview.decided, Carried{preview.running, {}, {}, true, false, {}}, edges_.world.now());
+  publish(seen, preview.decided, Carried{preview.running, {}, {}, true, false, {}, {}}, edges_.world.now());
   return preview;
 }
 
@@ -200,6 +204,9 @@ void Loop::steer(const Decided& decided, const haproxy::Running& running, const 
   for (const auto& [command, times] : steered.sent) published_.counters.commands_sent[command] += times;
   for (const auto& [command, times] : steered.refused) published_.counters.commands_refused[command] += times;
   published_.counters.sessions_ended += steered.sessions_ended;
+  carried.done.sent = steered.sent;
+  carried.done.refused = steered.refused;
+  carried.done.sessions_ended = steered.sessions_ended;
   carried.changed = carried.changed || !steered.sent.empty();
   carried.confirmed = carried.confirmed && steered.confirmed;
   carried.running = std::move(steered.running);
@@ -224,6 +231,8 @@ void Loop::keep_fragment(const Decided& decided, Carried& carried) {
   published_.counters.reloads_failed += done.failed ? 1 : 0;
   if (done.reloaded) ++published_.counters.reloads[step->why];
   if (done.reverted) ++published_.counters.reloads["reverted"];
+  carried.done.wrote_fragment = done.wrote;
+  carried.done.reloaded = done.reverted ? "reverted" : done.reloaded ? step->why : "";
   carried.changed = carried.changed || done.wrote || done.reloaded;
   carried.confirmed = carried.confirmed && done.troubles.empty();
   std::copy(done.troubles.begin(), done.troubles.end(), std::back_inserter(carried.troubles));
@@ -263,7 +272,16 @@ void Loop::fence_old_workers(const Decided& decided, Carried& carried) {
     spdlog::info("ended {} sessions on servers that are out, on HAProxy's old worker {}", *ended, pid);
     published_.counters.sessions_ended += *ended;
     published_.counters.commands_sent["shutdown session"] += *ended;
+    carried.done.sessions_ended += *ended;
   }
+}
+
+void Loop::chronicle(const Decided& decided, Carried& carried) {
+  carried.done.of = decided.at;
+  carried.done.took = std::chrono::duration_cast<std::chrono::microseconds>(edges_.world.now() - decided.at);
+  carried.done.confirmed = carried.confirmed;
+  carried.done.troubles = carried.troubles;
+  chronicle_.carried_out(std::move(carried.done), carried.running);
 }
 
 Remembered Loop::remember(const Snapshot& seen) const {
@@ -341,6 +359,11 @@ void Loop::publish_watches(const std::vector<WatchState>& states) {
   for (std::size_t c = 0; c < published_.clusters.size() && c < states.size(); ++c) published_.clusters[c].watch = states[c];
 }
 
+void Loop::publish_journal(const Journal::State& state) {
+  published_.journal_trouble = state.trouble;
+  published_.counters.journal_lost = state.lost;
+}
+
 void Loop::publish(const Snapshot& seen, const Decided& decided, const Carried& carried, Instant begun) {
   for (std::size_t c = 0; c < decided.judgements.size(); ++c) {
     const auto writer = [&](const Topology& topology) {
@@ -364,6 +387,7 @@ void Loop::publish_without_haproxy(const Snapshot& seen, const haproxy::Error& e
   last_.quiet = false;
   const haproxy::Running nothing{memories_.worker, {}};
   const Decided decided = decide(config_, seen, nothing, memories_, begun);
+  chronicle_.decided(config_, seen, nothing, memories_, decided, error.text());
   if (begun_) memories_.clusters = decided.memories.clusters;  // who is the writer is judged all the same
   published_.clusters = publish_clusters(config_, seen, decided, nothing, false);
   count_round(published_.counters, edges_.world.now() - begun);

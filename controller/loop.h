@@ -9,9 +9,11 @@
 #include <vector>
 
 #include "controller/board.h"
+#include "controller/chronicle.h"
 #include "controller/config.h"
 #include "controller/decide.h"
 #include "controller/fragment_file.h"
+#include "controller/journal.h"
 #include "controller/published.h"
 #include "controller/state_file.h"
 #include "haproxy/files.h"
@@ -34,6 +36,7 @@ struct Edges {
   haproxy::Files& files;
   haproxy::Reload& reload;
   std::function<std::int64_t()> unix_seconds;
+  JournalEdge journal = {};
 };
 
 /// How a round ended, as far as exit codes go.
@@ -76,6 +79,8 @@ class Loop {
   [[nodiscard]] const Published& published() const { return published_; }
   /// How the watches are doing, by cluster: published with the rest.
   void publish_watches(const std::vector<WatchState>& states);
+  /// How the journal is doing: likewise.
+  void publish_journal(const Journal::State& state);
   /// What the next run should know.
   [[nodiscard]] Remembered remember(const Snapshot& seen) const;
 
@@ -87,6 +92,7 @@ class Loop {
   void steer(const Decided& decided, const haproxy::Running& running, const Snapshot& seen, Carried& carried);
   void keep_fragment(const Decided& decided, Carried& carried);
   void fence_old_workers(const Decided& decided, Carried& carried);
+  void chronicle(const Decided& decided, Carried& carried);
   void log_changes(const Decided& decided);
   void log_ramps(const Ramps& next) const;
   void publish(const Snapshot& seen, const Decided& decided, const Carried& carried, Instant begun);
@@ -97,6 +103,7 @@ class Loop {
   Edges edges_;
   std::filesystem::path state_path_;
   FragmentFile fragment_file_;
+  Chronicle chronicle_;
   Remembered remembered_;
   Remembered saved_;
   Remembered unsaved_;  ///< what could not be written

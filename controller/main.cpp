@@ -24,6 +24,8 @@ constexpr Entry kEntries[] = {
     {"once", "One round, for cron and timers", controller::once_command},
     {"plan", "Dry run: show what would be sent or written, as a diff", controller::plan_command},
     {"status", "Show clusters, members and servers, each with its reason", controller::status_command},
+    {"why", "Explain one server's verdict with all the evidence", controller::why_command},
+    {"replay", "Judge a journal's decisions again", controller::replay_command},
     {"check", "Validate the configuration, its HAProxy and the rights", controller::check_command},
     {"release", "Give back to HAProxy what pointsman holds", controller::release_command},
 };
@@ -40,6 +42,11 @@ int main(int argc, char** argv) {
     CLI::App* command = app.add_subcommand(entry.name, entry.about);
     command->add_option("--config", options.config, "The configuration file")->capture_default_str();
     if (entry.command == controller::status_command) command->add_flag("--json", options.json, "Print JSON");
+    if (entry.command == controller::why_command) {
+      command->add_option("server", options.server, "BACKEND/SERVER, a server, or a member by its name or URL")->required();
+      command->add_option("--at", options.at, "As decided up to then: 2026-01-31T12:34:56Z, 12:34[:56] (UTC), \"10min ago\"");
+    }
+    if (entry.command == controller::replay_command) command->add_option("file", options.file, "The journal")->required();
     if (entry.command == controller::release_command)
       command->add_flag("--all", options.all, "Also free servers whose own check cannot tell roles");
     command->callback([&chosen, &entry] { chosen = entry.command; });
@@ -50,6 +57,7 @@ int main(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : kWrongUsage;
   }
   std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a limit on files is an error to be met, like a full disk
   curl_global_init(CURL_GLOBAL_DEFAULT);
   return chosen(options);
 }

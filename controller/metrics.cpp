@@ -172,6 +172,8 @@ void add_counters(Families& families, const Counters& counters) {
   families.counter("pointsman_fragment_writes_total", "Times that the fragment was written.", {}, counters.fragment_writes);
   families.counter("pointsman_writer_changes_total", "Times that another member became the writer.", {},
                    counters.writer_changes);
+  families.counter("pointsman_journal_lines_lost_total", "Lines of the journal that could not be written.", {},
+                   counters.journal_lost);
   families.counter("pointsman_haproxy_restarts_total", "Reloads and restarts of HAProxy by somebody else.", {},
                    counters.foreign_restarts);
 }
@@ -184,6 +186,8 @@ std::string metrics_text(const Published& published, Instant now) {
   families.gauge("pointsman_haproxy_reachable", "1: HAProxy could be read and steered.", {},
                  published.haproxy_error.empty() ? 1 : 0);
   families.gauge("pointsman_observe", "1: everything is judged, nothing is sent.", {}, published.observe ? 1 : 0);
+  families.gauge("pointsman_journal_writable", "0: decisions cannot be written down.", {},
+                 published.journal_trouble.empty() ? 1 : 0);
   families.gauge("pointsman_last_round_age_seconds", "Since the end of the last round.", {}, seconds(now - published.at));
   for (const PublishedCluster& cluster : published.clusters) add_cluster(families, cluster, now);
   for (const PublishedCluster& cluster : published.clusters) add_servers(families, cluster);

@@ -48,7 +48,7 @@ int once_command(const Options& options) {
     fmt::print(stderr, "another `pointsman once` (pid {}) has been at work for {} s\n", lock->error().pid, kLockWait.count());
     return 4;
   }
-  Session session(std::move(*config));
+  Session session(std::move(*config), JournalStart::go_on);
   session.await_first_answers();
   Outcome outcome = session.round();
   const Instant until = haproxy::BootClock::now() + kWaver;

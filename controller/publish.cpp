@@ -10,20 +10,6 @@ namespace {
 using std::chrono::duration_cast;
 using std::chrono::seconds;
 
-const char* word(haproxy::OperationalState state) {
-  switch (state) {
-    case haproxy::OperationalState::stopped:
-      return "stopped";
-    case haproxy::OperationalState::starting:
-      return "starting";
-    case haproxy::OperationalState::running:
-      return "running";
-    case haproxy::OperationalState::stopping:
-      return "stopping";
-  }
-  return "?";
-}
-
 /// The members that HAProxy's usable servers of the write backends belong to, each named once.
 std::vector<std::size_t> members_in(const ClusterConfig& cluster, const ClusterSnapshot& seen,
                                     const haproxy::Running& running) {

@@ -71,6 +71,7 @@ struct Counters {
   std::uint64_t fragment_writes = 0;
   std::uint64_t writer_changes = 0;
   std::uint64_t foreign_restarts = 0;  ///< HAProxy reloaded or restarted by somebody else
+  std::uint64_t journal_lost = 0;      ///< lines that could not be written
   double round_seconds_sum = 0;
   std::vector<std::uint64_t> round_seconds_buckets;  ///< one for each bound of kRoundBuckets and one more
   friend bool operator==(const Counters&, const Counters&) = default;
@@ -78,10 +79,11 @@ struct Counters {
 inline constexpr double kRoundBuckets[] = {0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0};
 
 struct Published {
-  Instant at{};               ///< end of the round
-  std::uint64_t seen = 0;     ///< the version of the board that it was made from
-  std::string version;        ///< of pointsman
-  std::string haproxy_error;  ///< why HAProxy could not be read or steered; empty: it could
+  Instant at{};                 ///< end of the round
+  std::uint64_t seen = 0;       ///< the version of the board that it was made from
+  std::string version;          ///< of pointsman
+  std::string haproxy_error;    ///< why HAProxy could not be read or steered; empty: it could
+  std::string journal_trouble;  ///< why decisions cannot be written down; empty: they can, or nobody asked for it
   haproxy::Worker worker;
   std::string method;  ///< "runtime", "file"
   bool observe = false;

@@ -80,6 +80,7 @@ class Daemon {
       if (session_->loop.published().at != posted) {
         posted = session_->loop.published().at;
         session_->loop.publish_watches(session_->watcher->states());
+        if (session_->journal) session_->loop.publish_journal(session_->journal->state());
         bulletin_.post(session_->loop.published());
         tell_systemd();
       }

@@ -4,9 +4,12 @@
 #include <ctime>
 #include <thread>
 
+#include <unistd.h>
+
 #include <fmt/core.h>
 #include <spdlog/spdlog.h>
 
+#include "controller/journal_file.h"
 #include "controller/publish.h"
 #include "controller/version.h"
 
@@ -36,6 +39,19 @@ bool knows_addresses(const Snapshot& snapshot) {
   });
 }
 
+std::unique_ptr<Journal> make_journal(const Config& config) {
+  if (!config.journal.enabled) return nullptr;
+  return std::make_unique<Journal>(
+      std::make_unique<JournalFile>(journal_path(config.journal.path, steering_socket(config)), config.journal.keep_bytes));
+}
+
+JournalEdge edge_to(Journal* journal, const Config& config, JournalStart start) {
+  if (journal == nullptr) return {};
+  const auto path = journal_path(config.journal.path, steering_socket(config));
+  return {[journal](std::string line, bool urgent) { journal->write(std::move(line), urgent); }, unix_ms, ::getpid(),
+          start == JournalStart::go_on ? last_decision(path) : std::string()};
+}
+
 bool is_complete(const ClusterSnapshot& cluster) {
   const auto& members = cluster.members;
   const bool all = std::all_of(members.begin(), members.end(), [](const Sighting& m) { return m.answer || m.silence; });
@@ -51,24 +67,31 @@ std::int64_t unix_seconds() {
   return std::time(nullptr);
 }
 
+std::int64_t unix_ms() {
+  using namespace std::chrono;
+  return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+}
+
 int print_complaints(const std::vector<Complaint>& complaints) {
   for (const Complaint& complaint : complaints) fmt::print(stderr, "{}\n", complaint.text());
   return 78;
 }
 
-Session::Session(Config configuration)
+Session::Session(Config configuration, JournalStart start)
     : config(std::move(configuration)),
       socket(config.haproxy.socket, config.haproxy.master_socket),
       reload({config.haproxy.fragment, config.haproxy.validate, config.haproxy.reload}, socket),
       remembered(read_state(config, files)),
       board(first_snapshot(config, remembered)),
       poller(config.clusters, board, knows_addresses(board.snapshot())),
+      journal(make_journal(config)),
       loop(config, kVersion,
            {{socket, [] { return haproxy::BootClock::now(); },
              [](std::chrono::milliseconds t) { std::this_thread::sleep_for(t); }},
             files,
             reload,
-            unix_seconds},
+            unix_seconds,
+            edge_to(journal.get(), config, start)},
            remembered) {}
 
 void Session::watch() {

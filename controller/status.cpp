@@ -105,14 +105,79 @@ std::string cluster_text(const ShownCluster& cluster) {
   return out;
 }
 
-std::string view_text(const StatusView& view) {
+std::string head_text(const StatusView& view) {
   std::string out = fmt::format("pointsman {}, {}, {} old; ", view.version, view.source, for_people(view.age));
   out += view.haproxy_version.empty() ? std::string("HAProxy not seen")
                                       : fmt::format("HAProxy {}, pid {}", view.haproxy_version, view.haproxy_pid);
   out += fmt::format(", method {}\n", view.method);
   if (view.observe) out += "observe: everything is judged, nothing is sent\n";
+  return out;
+}
+
+bool is_called(const ShownServer& server, const ShownMember* member, std::string_view name) {
+  return name == server.server || name == fmt::format("{}/{}", server.backend, server.server) ||
+         (member != nullptr && (name == member->name || name == member->url));
+}
+
+const ShownMember* member_of(const ShownServer& server, const ShownCluster& cluster) {
+  const auto found = std::find_if(cluster.members.begin(), cluster.members.end(), [&](const ShownMember& member) {
+    return !server.member.empty() && member.name == server.member;
+  });
+  return found == cluster.members.end() ? nullptr : &*found;
+}
+
+std::string verdict_text(const ShownVerdict& verdict) {
+  return fmt::format("{}, {} ({})", verdict.place, verdict.reason, verdict.evidence);
+}
+
+std::string why_text(const ShownServer& server, const ShownMember* member, const ShownCluster& cluster) {
+  std::string out = fmt::format("{}/{} ({}), {} of scope {}\n", server.backend, server.server,
+                                server.address.empty() ? "no address" : server.address,
+                                member == nullptr ? "no member" : "member " + member->name, cluster.scope);
+  const std::string steering = server.steering == "nobody" ? "nobody steers it" : "steered by " + server.steering;
+  out += fmt::format("  in HAProxy  {}: {}, {}, {} sessions{}, {}\n", server.usable ? "in" : "out", server.admin,
+                     server.operational, server.sessions, server.maxconn > 0 ? fmt::format(" of {}", server.maxconn) : "",
+                     steering);
+  out += fmt::format("  wanted      {}, {}\n", server.wanted.place, server.wanted.reason);
+  out += fmt::format("  because     {}\n", server.wanted.evidence);
+  if (member != nullptr) {
+    out += fmt::format("  member      {}, {}, timeline {}, lag {}, {}\n", member->role.value_or("no role told"),
+                       member->state.value_or("no state told"), member->timeline ? fmt::format("{}", *member->timeline) : "-",
+                       member->lag_bytes ? for_people(*member->lag_bytes) : "-", answered(*member));
+    out += "  writes      " + verdict_text(member->write) + "\n";
+    out += "  reads       " + verdict_text(member->read) + "\n";
+  }
+  out += fmt::format("  cluster     {} ({}), {} claim{} to be it\n", cluster.writer ? "writer " + *cluster.writer : "no writer",
+                     cluster.writer_state, cluster.claims, cluster.claims == 1 ? "s" : "");
+  if (cluster.hold != "none") out += fmt::format("  hold        new connections wait ({})\n", cluster.hold);
+  for (const std::string& alarm : cluster.alarms) out += "  alarm       " + alarm + "\n";
+  return out;
+}
+
+haproxy::Result<std::string> why_text(const StatusView& view, std::string_view name) {
+  std::string out = head_text(view);
+  if (!view.haproxy_error.empty()) out += "HAProxy: " + view.haproxy_error + "\n";
+  std::string known;
+  bool found = false;
+  for (const ShownCluster& cluster : view.clusters) {
+    for (const ShownServer& server : cluster.servers) {
+      known += fmt::format("{}{}/{}", known.empty() ? "" : ", ", server.backend, server.server);
+      const ShownMember* member = member_of(server, cluster);
+      if (!is_called(server, member, name)) continue;
+      found = true;
+      out += "\n" + why_text(server, member, cluster);
+    }
+  }
+  if (found) return out;
+  return haproxy::fail("explain", std::string(name), view.haproxy_error.empty() ? "nobody is called so" : view.haproxy_error,
+                       known.empty() ? "no server is known" : "there are " + known);
+}
+
+std::string view_text(const StatusView& view) {
+  std::string out = head_text(view);
   std::string alarms;
   if (!view.haproxy_error.empty()) alarms += "  HAProxy: " + view.haproxy_error + "\n";
+  if (!view.journal_trouble.empty()) alarms += "  journal: " + view.journal_trouble + "\n";
   for (const ShownCluster& cluster : view.clusters) {
     out += '\n';
     out += cluster_text(cluster);
@@ -136,6 +201,17 @@ haproxy::Result<std::string> status_text_from_json(std::string_view json) {
   const auto view = parse_status_json(json);
   if (!view) return tl::unexpected(view.error());
   return view_text(*view);
+}
+
+haproxy::Result<std::string> why_text(const Published& published, Instant now, std::string_view source,
+                                      std::string_view server) {
+  return why_text(status_view(published, now, source), server);
+}
+
+haproxy::Result<std::string> why_text_from_json(std::string_view json, std::string_view server) {
+  const auto view = parse_status_json(json);
+  if (!view) return tl::unexpected(view.error());
+  return why_text(*view, server);
 }
 
 Readiness readiness(const Published& published, std::string_view scope, bool strict) {

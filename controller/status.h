@@ -20,6 +20,13 @@ namespace controller {
 /// The text form of what `status_json` made (the daemon's /status.json): `status` prints what the daemon says.
 [[nodiscard]] haproxy::Result<std::string> status_text_from_json(std::string_view json);
 
+/// One server's verdict with all the evidence, for people; every one that `server` names: "pg_primary/pg1", a server, or a
+/// member by its name or URL. Error: nobody is called so; it says who there is.
+[[nodiscard]] haproxy::Result<std::string> why_text(const Published& published, Instant now, std::string_view source,
+                                                    std::string_view server);
+/// The same of what `status_json` made.
+[[nodiscard]] haproxy::Result<std::string> why_text_from_json(std::string_view json, std::string_view server);
+
 /// GET /readyz: is this HAProxy routing as it should? `scope` empty: every cluster. `strict`: the writer must be in as well.
 struct Readiness {
   bool ready = false;

@@ -164,6 +164,7 @@ void fields(Json& json, View& view) {
     haproxy.field("pid", view.haproxy_pid);
     haproxy.field("started", view.haproxy_started);
   });
+  json.field("journal_trouble", view.journal_trouble);
   json.field("clusters", view.clusters);
 }
 
@@ -178,6 +179,7 @@ void fields(auto& json, const Counters& counters) {
   json.field("fragment_writes", counters.fragment_writes);
   json.field("writer_changes", counters.writer_changes);
   json.field("foreign_restarts", counters.foreign_restarts);
+  json.field("journal_lost", counters.journal_lost);
 }
 
 class Writer {
@@ -295,6 +297,7 @@ StatusView status_view(const Published& published, Instant now, std::string_view
   view.method = published.method;
   view.observe = published.observe;
   view.haproxy_error = printable(published.haproxy_error, 1000);
+  view.journal_trouble = printable(published.journal_trouble, 1000);
   view.haproxy_version = printable(published.worker.version);
   view.haproxy_pid = published.worker.pid;
   view.haproxy_started = published.worker.start_time_sec;

@@ -67,6 +67,7 @@ struct StatusView {
   bool observe = false;
   std::string haproxy_error, haproxy_version;
   std::int64_t haproxy_pid = 0, haproxy_started = 0;
+  std::string journal_trouble;
   std::vector<ShownCluster> clusters;
   friend bool operator==(const StatusView&, const StatusView&) = default;
 };

@@ -4,6 +4,20 @@
 
 namespace haproxy {
 
+const char* word(OperationalState state) {
+  switch (state) {
+    case OperationalState::stopped:
+      return "stopped";
+    case OperationalState::starting:
+      return "starting";
+    case OperationalState::running:
+      return "running";
+    case OperationalState::stopping:
+      return "stopping";
+  }
+  return "?";
+}
+
 const Server* BackendState::find(std::string_view server) const {
   const auto found = std::find_if(servers.begin(), servers.end(), [&](const Server& s) { return s.name == server; });
   return found == servers.end() ? nullptr : &*found;

@@ -18,6 +18,7 @@ namespace haproxy {
 
 /// srv_op_state.
 enum class OperationalState : std::uint8_t { stopped = 0, starting = 1, running = 2, stopping = 3 };
+[[nodiscard]] const char* word(OperationalState state);
 
 /// srv_admin_state is a set of bits. 0x04 (`disabled` in the file) stays set after `state ready`, and 0x40 (FQDN changed)
 /// is in service: neither means maintenance.

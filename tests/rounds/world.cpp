@@ -98,7 +98,8 @@ std::unique_ptr<Loop> World::make_loop(const Remembered& remembered) {
                                 Edges{{*talk, [this] { return now; }, [this](std::chrono::milliseconds t) { now += t; }},
                                       files,
                                       reload,
-                                      [this] { return unix_now; }},
+                                      [this] { return unix_now; },
+                                      journal},
                                 remembered);
 }
 

@@ -70,6 +70,7 @@ struct World {
   Snapshot seen;
   Instant now = kStart;
   std::int64_t unix_now = 1'800'000'000;
+  controller::JournalEdge journal;  ///< from the next `begin` on
   std::unique_ptr<Loop> loop;
 
   explicit World(Kind kind = Kind::documented);

@@ -23,10 +23,10 @@
 //  7. No write reaches two. While a writer is in, no other server of its backend keeps an established session for more than
 //     200 ms, on a worker that a reload left behind neither, where there is a master socket.
 //  8. Waiting on evidence. New connections wait for a port that does not accept only while what that port of the accepted
-//  writer
-//     said last is not that it accepts, and was asked since the writer's last claim; for the longest hold at most.
+//     writer said last is not that it accepts, and was asked since the writer's last claim; for the longest hold at most.
 //  9. Nobody is let through to the dead. Where hold.lua is loaded, new connections wait once the accepted writer's API and port
 //     have been dead for 3 s, where nobody has waited for a port since pointsman was started.
+// 10. It can be judged again. Each line of the journal is read back, and its evidence leads to its decision in every part.
 
 #include <memory>
 #include <optional>

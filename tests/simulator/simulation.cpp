@@ -49,6 +49,16 @@ struct Process {
         loop(config, "simulated", std::move(edges), remembered) {}
 };
 
+/// Invariant 8.
+void judge_again(const std::string& line, Instant now) {
+  const auto entry = controller::parse_entry(line, "the journal");
+  if (!entry) throw Violation{10, entry.error().text(), now};
+  const auto* decision = std::get_if<controller::DecisionEntry>(&*entry);
+  if (decision == nullptr) return;
+  if (controller::conclude(controller::decide_again(decision->evidence)) != decision->conclusion)
+    throw Violation{10, "the evidence leads to another decision: " + line, now};
+}
+
 class Simulation {
  public:
   Simulation(const Script& script, const std::function<void(const std::string&)>& story);
@@ -161,6 +171,8 @@ void Simulation::start() {
                             return 1'800'000'000 + wall_offset_ +
                                    std::chrono::duration_cast<seconds>(time_.now() - kBegin).count();
                           }};
+  edges.journal = {[this](const std::string& line, bool) { judge_again(line, time_.now()); },
+                   [edges] { return edges.unix_seconds() * 1000; }, 1};
   process_ = std::make_unique<Process>(config_, remembered, cluster_, time_, std::move(edges));
   process_->poller.asleep_until = asleep_until_;
   process_->poller.on_report = [this](std::size_t member, const controller::MemberReport& report) {

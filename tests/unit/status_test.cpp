@@ -9,6 +9,8 @@ using controller::readiness;
 using controller::status_json;
 using controller::status_text;
 using controller::status_text_from_json;
+using controller::why_text;
+using controller::why_text_from_json;
 using sample::at;
 
 TEST_CASE("the status shows each member and each server in aligned columns") {
@@ -55,6 +57,53 @@ ALARMS
   HAProxy: cannot connect to /run/haproxy/admin.sock: no such file
   scope main: two members claim: pg1, pg2
 )");
+}
+
+TEST_CASE("one server is explained with all the evidence") {
+  auto published = sample::published();
+  published.clusters[0].topology.alarms = {"an alarm"};
+  published.clusters[0].hold = controller::HoldReason::stop;
+  const auto text = why_text(published, at(0), "from the daemon", "pg_primary/pg1");
+  REQUIRE(text);
+  CHECK("\n" + *text == R"(
+pointsman 0.1.0, from the daemon, 15 ms old; HAProxy 2.6.12, pid 4711, method runtime
+
+pg_primary/pg1 (10.0.0.1:5432), member pg1 of scope main
+  in HAProxy  out: ready, stopped, 0 sessions, steered by health
+  wanted      out, other_is_writer
+  because     HTTP 200
+  member      replica, running, timeline 3, lag 1.5 kB, 120 ms ago
+  writes      out, other_is_writer (e1)
+  reads       in, reads (e2)
+  cluster     writer pg2 (settled), 1 claims to be it
+  hold        new connections wait (stop)
+  alarm       an alarm
+)");
+  CHECK(why_text_from_json(status_json(published, at(0), "from the daemon"), "pg_primary/pg1") == text);
+  published.clusters[0].servers[1].member = "";
+  published.clusters[0].servers[1].steering = "nobody";
+  CHECK(why_text(published, at(0), "x", "pg_primary/pg2")
+            ->find("pg_primary/pg2 (10.0.0.1:5432), no member of scope main\n"
+                   "  in HAProxy  in: ready, running, 42 sessions of 57, nobody "
+                   "steers it\n") != std::string::npos);
+}
+
+TEST_CASE("a server goes by its name, by its backend's and its own, and by its member's name or URL") {
+  const auto published = sample::published();
+  const auto named = [&](const std::string& name) {
+    const auto text = why_text(published, at(0), "x", name);
+    if (!text) return text.error().text();
+    std::string servers;
+    for (std::size_t line = text->find("\n\n"); line != std::string::npos; line = text->find("\n\n", line + 1))
+      servers += text->substr(line + 2, text->find(' ', line + 2) - line - 2) + " ";
+    return servers;
+  };
+  CHECK(named("pg1") == "pg_primary/pg1 pg_replicas/pg1 ");
+  CHECK(named("http://10.0.0.3:8008") == "pg_primary/pg3 pg_replicas/pg3 ");
+  CHECK(named("pg_replicas/pg3") == "pg_replicas/pg3 ");
+  CHECK(named("pg") ==
+        "cannot explain pg: nobody is called so (there are pg_primary/pg1, pg_primary/pg2, pg_primary/pg3, pg_replicas/pg1, "
+        "pg_replicas/pg3)");
 }
 
 TEST_CASE("the text made from the JSON is the text made from the values") {
