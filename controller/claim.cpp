@@ -8,11 +8,14 @@
 
 namespace controller {
 
+bool is_of_system(const Answer& answer, const std::string& system_identifier) {
+  return system_identifier.empty() || answer.system_identifier.empty() || answer.system_identifier == system_identifier;
+}
+
 bool is_claim(const Answer& answer, const std::string& scope, const std::string& system_identifier,
               const std::string& started) {
   if (answer.code != 200 || answer.role != Role::primary || answer.scope != scope) return false;
-  if (!system_identifier.empty() && !answer.system_identifier.empty() && answer.system_identifier != system_identifier)
-    return false;
+  if (!is_of_system(answer, system_identifier)) return false;
   if (answer.state == State::running) return true;
   return answer.state == State::starting && answer.location && !started.empty() && !answer.postmaster_start_time.empty() &&
          answer.postmaster_start_time != started;

@@ -10,6 +10,9 @@
 
 namespace controller {
 
+/// Where one of the two is not known, it may be.
+[[nodiscard]] bool is_of_system(const Answer& answer, const std::string& system_identifier);
+
 /// Is this answer a claim to be the writer, were it fresh? 200, role primary, this scope, this system identifier (unless one of
 /// the two is not known), and state running, or starting with a position and another start of PostgreSQL than the known
 /// `started`.

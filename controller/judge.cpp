@@ -6,11 +6,10 @@
 
 #include "controller/claim.h"
 #include "controller/readers.h"
+#include "controller/witnesses.h"
 
 namespace controller {
 namespace {
-
-using std::chrono::seconds;
 
 /// One judgement's working values: what came in, and what is being made of it.
 struct Case {
@@ -24,10 +23,8 @@ struct Case {
   [[nodiscard]] const Answer* answer(std::size_t member) const {
     return seen.members[member].answer ? seen.members[member].answer->answer() : nullptr;
   }
-  [[nodiscard]] bool same_system(const Answer& answer) const {
-    return memory.system_identifier.empty() || answer.system_identifier.empty() ||
-           answer.system_identifier == memory.system_identifier;
-  }
+  [[nodiscard]] bool same_system(const Answer& answer) const { return is_of_system(answer, memory.system_identifier); }
+  [[nodiscard]] bool silent_for_long(Instant since) const { return now - since >= keep_silent(policy, seen.timings); }
   void alarm(std::string line) { topology.alarms.push_back(std::move(line)); }
 };
 
@@ -38,10 +35,6 @@ std::optional<std::size_t> find_holder(const Case& c) {
   return std::nullopt;
 }
 
-Duration keep_silent(const Case& c) {
-  return c.policy.keep_silent.value_or(seconds(c.seen.timings.ttl));
-}
-
 /// A new system identifier is adopted when no member reports the old one and the lock holder reports the new one.
 void adopt_system(Case& c) {
   if (c.memory.system_identifier.empty()) return;
@@ -50,7 +43,7 @@ void adopt_system(Case& c) {
     const Answer* a = c.answer(i);
     if (a == nullptr || a->scope != c.seen.scope) continue;
     // A member that was of the old one a moment ago is silent, not gone.
-    const bool recent = c.now - c.seen.members[i].answer->asked_at < keep_silent(c);
+    const bool recent = !c.silent_for_long(c.seen.members[i].answer->asked_at);
     if (recent && a->system_identifier == c.memory.system_identifier) return;
     if (!c.fresh(i)) continue;
     if (a->system_identifier == c.memory.system_identifier) return;
@@ -191,52 +184,6 @@ void wait_for(Case& c, std::size_t holder, MemberVerdict& verdict) {
   verdict.write.reason = Reason::holding;
 }
 
-/// What other members, asked after the holder fell silent, say of the leader lock.
-enum class Lock : std::uint8_t { unknown, locked, unlocked, paused, elsewhere };
-Lock ask_witnesses(const Case& c, std::size_t holder, Instant silent_since) {
-  Lock lock = Lock::unknown;
-  for (std::size_t i = 0; i < c.seen.members.size(); ++i) {
-    const Answer* a = c.answer(i);
-    if (i == holder || a == nullptr || !c.fresh(i) || c.seen.members[i].answer->asked_at <= silent_since) continue;
-    if (a->scope != c.seen.scope || !c.same_system(*a)) continue;
-    if (a->code == 200) return Lock::elsewhere;  // it has the lock itself, and is not yet writable
-    if (!a->cluster_unlocked) lock = Lock::locked;
-    if (lock == Lock::locked) continue;
-    if (a->pause) {
-      if (a->replication_state == "streaming" && a->timeline == c.memory.timeline) lock = Lock::paused;
-      continue;
-    }
-    if (a->failsafe || !a->date || !a->dcs_last_seen) continue;
-    // Both are read off the member's own clock, in whole seconds: no two clocks are compared.
-    const seconds seen_ago{*a->date - *a->dcs_last_seen + 1};
-    if (lock == Lock::unknown && seen_ago < c.seen.members[i].answer->answered_at - silent_since) lock = Lock::unlocked;
-  }
-  return lock;
-}
-
-/// What members have heard of the leader since the silence began.
-enum class Heard : std::uint8_t { nothing, holder, another };
-Heard heard_since(const Case& c, const std::string& holder_url, Instant silent_since) {
-  Heard heard = Heard::nothing;
-  for (const Hearsay& hearsay : c.seen.hearsay) {
-    if (hearsay.asked_at <= silent_since || hearsay.leader_url.empty()) continue;
-    if (hearsay.leader_url != holder_url) return Heard::another;
-    heard = Heard::holder;
-  }
-  return heard;
-}
-
-/// "Locked" may mean locked by a member that is silent to us alone: without limit it counts only where that cannot be.
-bool locked_by_holder(const Case& c, std::size_t holder, Instant silent_since) {
-  const Heard heard = heard_since(c, c.seen.members[holder].url, silent_since);
-  if (heard != Heard::nothing) return heard == Heard::holder;
-  if (c.now - silent_since < keep_silent(c)) return true;
-  for (std::size_t i = 0; i < c.seen.members.size(); ++i) {
-    if (i != holder && !c.fresh(i)) return false;
-  }
-  return true;
-}
-
 /// Its last word was that it is not writable, or has no lock; not that one of its queries failed.
 bool spoke_against_itself(const Case& c, std::size_t holder) {
   const Answer* a = c.answer(holder);
@@ -255,30 +202,26 @@ void judge_silent_holder(Case& c, std::size_t holder, MemberVerdict& verdict) {
   };
   const auto keep = [&](Reason reason) {
     if (reason != Reason::kept_paused && spoke_against_itself(c, holder)) {
-      if (c.now - since >= keep_silent(c)) return let_go();
-      return wait_for(c, holder, verdict);
+      return c.silent_for_long(since) ? let_go() : wait_for(c, holder, verdict);
     }
     c.topology.writer = holder;
     c.topology.writer_state = WriterState::settled;
     verdict.write.place = Place::in;
     verdict.write.reason = reason;
-    if (c.now - since >= keep_silent(c)) c.alarm(fmt::format("writer {} is silent and kept: {}", verdict.name, word(reason)));
+    if (c.silent_for_long(since)) c.alarm(fmt::format("writer {} is silent and kept: {}", verdict.name, word(reason)));
   };
-  switch (ask_witnesses(c, holder, since)) {
+  switch (ask_witnesses(c.seen, c.policy, {holder, c.memory.system_identifier, c.memory.timeline, since}, c.now)) {
     case Lock::elsewhere:
       return fence(c, verdict, Reason::lock_lost);
-    case Lock::locked:
-      if (locked_by_holder(c, holder, since)) return keep(Reason::kept_locked);
-      break;
+    case Lock::held:
+      return keep(Reason::kept_locked);
     case Lock::paused:
       return keep(Reason::kept_paused);
     case Lock::unknown:
-      if (c.now - since < keep_silent(c)) return keep(Reason::kept_silent);
-      break;
-    case Lock::unlocked:
-      break;
+      return c.silent_for_long(since) ? let_go() : keep(Reason::kept_silent);
+    case Lock::gone:
+      return let_go();
   }
-  let_go();
 }
 
 /// Not a wavering, but a no.
@@ -302,7 +245,7 @@ void judge_holder(Case& c, std::size_t holder) {
     if (!c.memory.silent_since) c.memory.silent_since = c.now;
     fence(c, verdict, c.memory.fenced_for);
     // A denial is not believed for ever: it may have come back where only HAProxy can see it.
-    if (c.now - *c.memory.silent_since >= keep_silent(c))
+    if (c.silent_for_long(*c.memory.silent_since))
       verdict.write = {Place::leave, Reason::let_go, std::move(verdict.write.evidence)};
     return;
   }

@@ -30,8 +30,8 @@ Duration took(const MemberReport& report) {
 Duration pace(const Poll& poll, News news) {
   if (news.announced == Announced::change) return std::min<Duration>(kUrgent, poll.alert);
   if (news.announced == Announced::promotion) return std::min<Duration>(kPromotion, poll.alert);
-  if (news.writer_missing) return poll.alert;
-  return std::min<Duration>(poll.calm, std::max<Duration>(poll.alert, slowed(news.since_change)));
+  const Duration slowest = news.writer_missing ? std::min(poll.calm, poll.alert * kAlertsMissing) : poll.calm;
+  return std::min<Duration>(slowest, std::max<Duration>(poll.alert, slowed(news.since_change)));
 }
 
 bool is_young(const Poll& poll, Duration since_change) {

@@ -28,6 +28,11 @@ inline constexpr std::chrono::milliseconds kUrgent{20};
 /// The pace for the one member that is being promoted: the others are then asked no faster than in alert.
 inline constexpr std::chrono::milliseconds kPromotion{10};
 
+/// While the writer is missing the pace is at the slowest so many times the alert one. Who takes the lock shows it 0.2 s and
+/// more before it is writable, and that is news: the pace is then alert. (To ask in alert all the while, from three pointsmen,
+/// took half a core of two for Patroni's answers, and the promotion was the later for it.)
+inline constexpr int kAlertsMissing = 4;
+
 /// What the pace depends on.
 struct News {
   Duration since_change{};  ///< since an answer last differed
@@ -36,8 +41,8 @@ struct News {
 };
 
 /// How long between two requests to a member: kUrgent or kPromotion while something is announced (`alert`, where that is less);
-/// else `alert` at first, and while the writer is missing, then slower with the age of the news (a fiftieth of it), `calm` at
-/// the most.
+/// else `alert` at first, then slower with the age of the news (a fiftieth of it), kAlertsMissing of them at the most while
+/// the writer is missing, `calm` at the most in any case.
 [[nodiscard]] Duration pace(const Poll& poll, News news);
 
 /// While a change is this young the pace is the alert one, and a member rests for as long as its last answer took, not longer:

@@ -4,8 +4,8 @@ set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 
 pure=(
-  controller/{announced,claim,config_parse,config_ramp,config_watch,config_yaml,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,port,preview,publish,ramp,readers,report,schedule,status,status_view,topology,unreplicated}.cpp
-  controller/{announced,claim,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,port,preview,publish,ramp,readers,report,schedule,status,status_view,topology,unreplicated}.h
+  controller/{announced,claim,config_parse,config_ramp,config_watch,config_yaml,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,port,preview,publish,ramp,readers,report,schedule,status,status_view,topology,unreplicated,witnesses}.cpp
+  controller/{announced,claim,dcs,decide,desired,judge,metrics,parse_dcs,parse_patroni,port,preview,publish,ramp,readers,report,schedule,status,status_view,topology,unreplicated,witnesses}.h
   haproxy/{address,configured,fragment,hold,parse,plan,running,words}.cpp
   haproxy/{address,configured,desired,fragment,hold,parse,plan,running,words}.h
 )

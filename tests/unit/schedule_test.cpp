@@ -55,8 +55,10 @@ TEST_CASE("while something is announced the pace is the highest, however old the
   CHECK(pace({milliseconds(100), milliseconds(10), seconds(1)}, {seconds(0), Announced::change}) == milliseconds(10));
 }
 
-TEST_CASE("while the writer is missing the pace is alert, however old the last change") {
-  CHECK(pace(kPoll, {std::chrono::hours(9), Announced::nothing, true}) == kPoll.alert);
+TEST_CASE("while the writer is missing the pace does not slow down to calm") {
+  CHECK(pace(kPoll, {seconds(1), Announced::nothing, true}) == kPoll.alert);
+  CHECK(pace(kPoll, {seconds(5), Announced::nothing, true}) == milliseconds(100));
+  CHECK(pace(kPoll, {std::chrono::hours(9), Announced::nothing, true}) == milliseconds(200));
   CHECK(pace(kPoll, {std::chrono::hours(9), Announced::change, true}) == milliseconds(20));
 }
 
