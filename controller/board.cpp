@@ -109,6 +109,7 @@ void Board::put_port(std::size_t cluster, std::size_t member, PortReport report)
   {
     const std::lock_guard lock(mutex_);
     if (cluster >= now_.clusters.size() || member >= now_.clusters[cluster].members.size()) return;
+    if (!suspects_[cluster] || suspects_[cluster]->member != member) return;  // no longer
     auto& known = now_.clusters[cluster].members[member];
     if (known.answer && known.answer->answered_at > report.asked_at) return;  // it lives, and has said so itself
     const bool news = !known.port || known.port->says != report.says || known.port->address != report.address;
@@ -122,6 +123,9 @@ void Board::put_port(std::size_t cluster, std::size_t member, PortReport report)
 bool Board::put_suspect(std::size_t cluster, std::optional<Suspect> suspect) {
   const std::lock_guard lock(mutex_);
   if (cluster >= suspects_.size() || suspects_[cluster] == suspect) return false;
+  for (std::size_t i = 0; i < now_.clusters[cluster].members.size(); ++i) {
+    if (!suspect || suspect->member != i) now_.clusters[cluster].members[i].port.reset();
+  }
   suspects_[cluster] = std::move(suspect);
   return true;
 }

@@ -35,7 +35,7 @@ struct Sighting {
   Instant says_since{};                ///< when the first answer came that did not differ from `answer`
   std::optional<Silence> silence;      ///< nothing while the last request was answered
   std::optional<Instant> in_flight;    ///< when the request under way was begun; nothing: none is
-  std::optional<PortReport> port;      ///< what its PostgreSQL's port said last; nothing while its API answers
+  std::optional<PortReport> port;      ///< what its PostgreSQL's port said last, while it is the suspect
   friend bool operator==(const Sighting&, const Sighting&) = default;
 };
 
@@ -101,7 +101,7 @@ class Board {
   void put_asked(std::size_t cluster, std::size_t member, Instant begun);
   /// The answer to the request under way is late, which is news.
   void put_late(std::size_t cluster);
-  /// What a port said. It is forgotten with the member's next answer.
+  /// What the suspect's port said. It is forgotten with the member's next answer, and with the suspicion.
   void put_port(std::size_t cluster, std::size_t member, PortReport report);
   /// Fills names and addresses by API address (of the URL or as connected to) and port, and replaces `from`'s hearsay.
   void put_cluster(std::size_t cluster, std::size_t from, const ClusterReport& report);

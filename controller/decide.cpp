@@ -102,10 +102,12 @@ void alarm_missing(const Config& config, const Snapshot& seen, std::vector<std::
   }
 }
 
-/// The writer, or whom new connections wait for, while it says nothing; at the first address that a write backend has for it.
+/// The writer, or whom new connections wait for, while it says nothing; at the first address that a write backend has for it,
+/// or at PostgreSQL's own where one has that: a pooler may outlive it.
 std::optional<Suspect> find_suspect(const ClusterConfig& cluster, const ClusterSnapshot& seen, const Topology& topology,
                                     const HoldMemory& hold, const std::vector<Decision>& decisions,
                                     const haproxy::Running& running, Instant now) {
+  std::optional<Suspect> suspect;
   for (const Decision& decision : decisions) {
     const bool write = std::any_of(cluster.backends.begin(), cluster.backends.end(), [&](const BackendConfig& backend) {
       return backend.name == decision.backend && backend.serves == Serves::primary;
@@ -116,10 +118,11 @@ std::optional<Suspect> find_suspect(const ClusterConfig& cluster, const ClusterS
         hold.cause == HoldReason::not_accepting ? hold.holder == member.url : topology.writer == decision.member;
     const haproxy::Server* server = running.find(decision.backend, decision.server);
     if (!waited_for || !says_nothing_since(member, now) || server == nullptr || server->ip.empty()) continue;
+    const haproxy::Address address{server->ip, server->port};
     const Duration took = member.answer ? member.answer->answered_at - member.answer->asked_at : Duration::zero();
-    return Suspect{*decision.member, {server->ip, server->port}, took};
+    if (!suspect || address == member.postgres) suspect = Suspect{*decision.member, address, took};
   }
-  return std::nullopt;
+  return suspect;
 }
 
 /// `held`: the backends whose hold is ours.

@@ -333,7 +333,9 @@ void Loop::log_changes(const Decided& decided) {
     const HoldReason hold = decided.holds[c].reason;
     if (hold != last_holds_[c]) {
       if (hold != HoldReason::none) {
-        spdlog::info("{}: new connections wait ({})", config_.clusters[c].scope, word(hold));
+        const Topology& topology = decided.judgements[c].topology;
+        const std::string why = topology.writer ? ": " + topology.members[*topology.writer].write.evidence : "";
+        spdlog::info("{}: new connections wait ({}){}", config_.clusters[c].scope, word(hold), why);
         ++published_.counters.holds[word(hold)];
       } else {
         spdlog::info("{}: new connections wait no more", config_.clusters[c].scope);

@@ -283,17 +283,9 @@ class Poller::Impl {
     member.asked.last_done = fetched.ended;
     member.asked.hung = fetched.hung ? member.asked.hung + 1 : 0;
     member.asked.last_took = fetched.failure ? Duration::zero() : fetched.served_in;
-    switch (member.path) {
-      case Path::primary:
-        receive_primary(number, member, fetched);
-        break;
-      case Path::cluster:
-        receive_cluster(number, member, fetched);
-        break;
-      case Path::config:
-        receive_config(number, member, fetched);
-        break;
-    }
+    if (member.path == Path::primary) receive_primary(number, member, fetched);
+    if (member.path == Path::cluster) receive_cluster(number, member, fetched);
+    if (member.path == Path::config) receive_config(number, member, fetched);
     cluster.next = fetched.ended;
   }
 
@@ -316,11 +308,9 @@ class Poller::Impl {
       }
     }
     member.last = report;
-    if (std::ranges::any_of(cluster.members, claims)) {
-      cluster.missing_since.reset();
-    } else if (!cluster.missing_since) {
-      cluster.missing_since = fetched.ended;
-    }
+    const bool missing = std::ranges::none_of(cluster.members, claims);
+    if (!missing) cluster.missing_since.reset();
+    if (missing && !cluster.missing_since) cluster.missing_since = fetched.ended;
     board_.put(number, member.index, std::move(report), fetched.ip);
   }
 

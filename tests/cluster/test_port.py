@@ -30,10 +30,10 @@ def healthy(stage):
     return cluster, haproxy, pointsman
 
 
-def holds(pointsman, reason="not_accepting"):
+def holds(pointsman):
     status, body = pointsman.get("/metrics")
     assert status == 200
-    found = [line for line in body.splitlines() if line.startswith(f'pointsman_holds_total{{reason="{reason}"}}')]
+    found = [line for line in body.splitlines() if line.startswith('pointsman_holds_total{reason="not_accepting"}')]
     return float(found[0].split()[-1]) if found else 0
 
 
@@ -44,7 +44,7 @@ def test_a_frozen_patroni_with_a_postgresql_that_serves_holds_nobody(healthy):
         begin = time.monotonic()
         old.freeze(patroni_only=True)
         wait_until(lambda: time.monotonic() > begin + 8, 10, "it has been silent for a while")
-        assert cluster.members[old.name].ask(timeout=0.5)[0] is None
+        assert old.ask(timeout=0.5)[0] is None
         assert holds(pointsman) == before
         old.thaw()
     during = [record for record in traffic.writes() if record["start"] > begin]
@@ -63,7 +63,7 @@ def test_clients_of_a_dead_primary_wait_and_are_served_by_the_next(healthy, even
         new = wait_until(lambda: next((member for member in cluster.members.values() if member is not old and
                                        member.ask(timeout=1)[0] == 200), None), 60, "another member is primary")
         traffic.wait_write(20, new.address)
-        wait_until(lambda: traffic.wait_calm() or True, 60, "all is well again")
+        traffic.wait_calm()
     during = [record for record in traffic.writes() if begin - 0.5 <= record["start"]]
     failed = [record for record in during if not record["ok"]]
     measured(f"held after {1000 * held:.0f} ms; {len(failed)} of {len(during)} failed")

@@ -140,7 +140,7 @@ TEST_CASE(
   for (int i = 0; i < 40; ++i) {
     writer.port = PortReport{{"127.0.0.11", 6432}, w.now, w.now, PortSays::nothing, "Connection refused"};
     for (const std::size_t member : {1U, 2U}) says(w.seen.clusters[0], member, replica(), w.now);
-    CHECK(w.tick().suspects[0]);
+    CHECK(w.tick().suspects.at(0));
     CHECK(w.left() > 0ms);
   }
   const auto sent = w.sent();
@@ -150,10 +150,33 @@ TEST_CASE(
   CHECK(w.topology().members[0].write.evidence.ends_with("; 127.0.0.11:6432 Connection refused"));
   writer.port.reset();
   w.all_well(1);
-  CHECK_FALSE(w.tick().suspects[0]);
+  CHECK_FALSE(w.tick().suspects.at(0));
   const auto last = w.sent();
   CHECK(std::count(last.begin(), last.end(), "hold pg_primary 0") == 1);
   CHECK(w.usable() == Words{"pg2"});
+}
+
+TEST_CASE("of two routes to the writer, one by a pooler, PostgreSQL's own port is asked, in whatever order they are") {
+  for (const std::size_t place : {0U, 1U}) {
+    HoldWorld w;
+    BackendConfig pooled = w.config.clusters[0].backends[0];
+    pooled.name = "pg_pooled";
+    auto& backends = w.config.clusters[0].backends;
+    backends.insert(backends.begin() + static_cast<std::ptrdiff_t>(place), pooled);
+    w.fake.running.backends.push_back(w.fake.running.backends[0]);
+    w.fake.running.backends.back().name = "pg_pooled";
+    for (auto& server : w.fake.running.backends.back().servers) server.port = 6432;
+    w.begin();
+    w.all_well_for(5, 0);
+    falls_silent(w.seen.clusters[0], 0, w.now);
+    CHECK(w.tick().suspects.at(0)->address.text() == "127.0.0.11:5432");
+  }
+}
+
+TEST_CASE("the port of a silent member that is not the writer is not asked") {
+  HoldWorld w;
+  falls_silent(w.seen.clusters[0], 1, w.now);
+  CHECK_FALSE(w.tick().suspects.at(0));
 }
 
 TEST_CASE("a writer whose API alone is silent is asked for its port, and nobody waits") {
@@ -164,21 +187,21 @@ TEST_CASE("a writer whose API alone is silent is asked for its port, and nobody 
   for (int i = 0; i < 40; ++i) {
     w.seen.clusters[0].members[0].port->asked_at = w.now;
     for (const std::size_t member : {1U, 2U}) says(w.seen.clusters[0], member, replica(), w.now);
-    CHECK(w.tick().suspects[0]);
+    CHECK(w.tick().suspects.at(0));
     CHECK(w.left() == 0ms);
   }
   w.all_well(0);
-  CHECK_FALSE(w.tick().suspects[0]);
+  CHECK_FALSE(w.tick().suspects.at(0));
 }
 
 TEST_CASE("a late answer is enough for the port to be asked, and is looked at once it is told of") {
   HoldWorld w;
   auto& writer = w.seen.clusters[0].members[0];
   writer.in_flight = w.now;
-  CHECK_FALSE(w.tick().suspects[0]);
+  CHECK_FALSE(w.tick().suspects.at(0));
   w.quiet_round();
-  CHECK_FALSE(w.quiet_round().suspects[0]);
-  CHECK(w.tick().suspects[0]);
+  CHECK_FALSE(w.quiet_round().suspects.at(0));
+  CHECK(w.tick().suspects.at(0));
 }
 
 TEST_CASE("without hold.lua a dead port sends nothing, and is told of all the same") {
@@ -187,7 +210,7 @@ TEST_CASE("without hold.lua a dead port sends nothing, and is told of all the sa
   w.sent();
   falls_silent(w.seen.clusters[0], 0, w.now);
   w.seen.clusters[0].members[0].port = PortReport{{"127.0.0.11", 5432}, w.now, w.now, PortSays::nothing, "Connection refused"};
-  CHECK(w.round().suspects[0]);
+  CHECK(w.round().suspects.at(0));
   CHECK(w.sent() == Words{});
   CHECK(w.topology().members[0].write.evidence.ends_with("; 127.0.0.11:5432 Connection refused"));
 }

@@ -83,8 +83,8 @@ class Invariants final : public Watcher {
     std::shared_ptr<const controller::MemberReport> answer;
     std::optional<Instant> silent_since;
     std::optional<Instant> claiming_since;
-    std::optional<Instant> wavering_since;  ///< since its last claim
-    bool denies = false;                    ///< since its last claim: for good, or wavering for a hold
+    std::optional<Instant> wavering_since;       ///< since its last claim
+    bool denies = false;                         ///< since its last claim: for good, or wavering for a hold
     std::optional<controller::PortReport> port;  ///< since the last claim
   };
 

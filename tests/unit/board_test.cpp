@@ -123,6 +123,9 @@ TEST_CASE("what a port says is news when it is something else than before, and i
   };
   board.put(0, 0, report(1, answer(Role::primary)), "");
   const auto version = board.version();
+  CHECK(said(2, PortSays::nothing) == version);  // nobody asks for it
+  CHECK_FALSE(member(board, 0).port);
+  board.put_suspect(0, Suspect{0, {"10.0.0.11", 5432}, {}});
   CHECK(said(2, PortSays::nothing) == version + 1);
   CHECK(said(3, PortSays::nothing) == version + 1);
   CHECK(member(board, 0).port->asked_at == kStart + seconds(3));
@@ -133,6 +136,10 @@ TEST_CASE("what a port says is news when it is something else than before, and i
   board.put(0, 0, report(8, answer(Role::primary)), "");
   CHECK_FALSE(member(board, 0).port);
   CHECK(said(7, PortSays::nothing) == board.version());  // asked before that answer
+  CHECK_FALSE(member(board, 0).port);
+  said(9, PortSays::nothing);
+  CHECK(member(board, 0).port);
+  board.put_suspect(0, Suspect{1, {"10.0.0.12", 5432}, {}});
   CHECK_FALSE(member(board, 0).port);
 }
 

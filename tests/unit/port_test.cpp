@@ -190,6 +190,21 @@ TEST_CASE("where no connection comes to stand it is tried once more, and then gi
   for (const int fd : full) close(fd);
 }
 
+TEST_CASE("an address of IPv6 is asked as well, and one that is none is not asked and keeps nobody busy") {
+  Play play;
+  play.board.put_suspect(0, Suspect{0, {"::1", play.port.address().port}, {}});
+  play.turns_for(50ms);
+  REQUIRE(play.seen());
+  CHECK(play.seen()->detail == "Connection refused");
+  CHECK(play.seen()->address.text() == "[::1]:" + std::to_string(play.port.address().port));
+  Play none;
+  none.board.put_suspect(0, Suspect{0, {"pg1", 5432}, {}});
+  const Instant next = none.ports.work(BootClock::now());
+  CHECK(next > BootClock::now() + 200ms);
+  CHECK(none.ports.waits().empty());
+  CHECK_FALSE(none.seen());
+}
+
 TEST_CASE("a port whose member has answered meanwhile is no news") {
   Play play;
   play.port.listen_to(fake::authentication());
