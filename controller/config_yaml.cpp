@@ -271,7 +271,8 @@ std::optional<YAML::Node> load_yaml(std::string_view text, Complaints& complaint
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
     Refusals refusals(complaints);
-    while (parser.HandleNextDocument(refusals)) {
+    // Not to the end: a document that begins with ',' never ends to yaml-cpp 0.7, it is found again and again.
+    while (complaints.empty() && parser.HandleNextDocument(refusals)) {
     }
     if (!complaints.empty()) return std::nullopt;
     return YAML::Load(std::string(text));

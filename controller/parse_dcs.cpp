@@ -232,7 +232,8 @@ Result<DcsKey> parse_consul_key(std::string_view body) {
   const auto json = read_json(fmt::format("{{\"keys\":{}}}", body), kConsul);
   if (!json) return tl::unexpected(json.error());
   const auto* const keys = json_array(*json, "keys");
-  if (keys == nullptr || keys->Size() != 1 || !(*keys)[0].IsObject()) return fail("read", kConsul, "not one key in it");
+  if (json->MemberCount() != 1 || keys == nullptr || keys->Size() != 1 || !(*keys)[0].IsObject())
+    return fail("read", kConsul, "not one key in it");
   const auto& entry = (*keys)[0];
   const auto found = entry.FindMember("Value");
   const bool empty = found != entry.MemberEnd() && found->value.IsNull();  // how Consul writes an empty value

@@ -10,6 +10,7 @@ namespace haproxy {
 namespace {
 
 constexpr std::string_view kInfoStart = "Name: ";
+constexpr std::size_t kLongestId = 18;  // "0x", and an address of 64 bits
 
 constexpr std::string_view kStateHeader =
     "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since_last_change "
@@ -32,7 +33,7 @@ bool parse_state_line(std::string_view line, std::string_view& backend, Server& 
                        to_number(words[kCheckResult], server.check.result) &&
                        to_number(words[kCheckHealth], server.check.health) && to_number(words[kCheckState], check_state) &&
                        to_number(words[kPort], server.port) && to_number(words[kCheckPort], server.check.port);
-  if (!numbers || words[kName].empty() || words[kBeName].empty()) return false;
+  if (!numbers || words[kBeName].empty() || (is_name(words[kBeName]) && !is_name(words[kName]))) return false;
 
   backend = words[kBeName];
   server.name = words[kName];
@@ -162,6 +163,7 @@ Result<Worker> parse_info(std::string_view reply) {
     bool good = true;
     if (is("Version: ")) {
       worker.version = line.substr(9);
+      good = std::all_of(worker.version.begin(), worker.version.end(), [](char c) { return c > ' ' && c <= '~'; });
       seen |= 1U;
     } else if (is("Pid: ")) {
       good = number("Pid: ", worker.pid) && worker.pid > 0;
@@ -170,10 +172,10 @@ Result<Worker> parse_info(std::string_view reply) {
       good = number("Stopping: ", stopping);
       seen |= 4U;
     } else if (is("Start_time_sec: ")) {
-      good = number("Start_time_sec: ", worker.start_time_sec);
+      good = number("Start_time_sec: ", worker.start_time_sec) && worker.start_time_sec >= 0;
       seen |= 8U;
     }
-    if (!good) return unexpected_reply(kCommand, "a number", line);
+    if (!good) return unexpected_reply(kCommand, "a number, or a version", line);
   }
   if (seen != 15U) return unexpected_reply(kCommand, "Version, Pid, Stopping and Start_time_sec", "not all of them");
   worker.stopping = stopping != 0;
@@ -195,6 +197,7 @@ Result<std::vector<BackendState>> parse_servers_state(std::string_view reply) {
     std::string_view name;
     Server server;
     if (!parse_state_line(line, name, server)) return unexpected_reply(kCommand, "a server in format 1", line);
+    if (!is_name(name)) continue;  // no configuration may name one so: a backend of HAProxy's own, "<HTTPCLIENT>"
     if (backend == nullptr || backend->name != name) {
       const auto known = std::find_if(backends.begin(), backends.end(), [&](const BackendState& b) { return b.name == name; });
       backend = known != backends.end() ? &*known : &backends.emplace_back(BackendState{std::string(name), {}});
@@ -312,7 +315,7 @@ Result<std::vector<Session>> parse_sessions(std::string_view reply) {
     const auto backend = value_of(line, " be=");
     const auto server = value_of(line, " srv=");
     const auto state = value_of(line, " scb=");
-    const bool is_id = line.starts_with("0x") && colon != std::string_view::npos &&
+    const bool is_id = line.starts_with("0x") && colon > 2 && colon <= kLongestId &&
                        line.substr(2, colon - 2).find_first_not_of("0123456789abcdef") == std::string_view::npos;
     if (!is_id) return unexpected_reply(kCommand, "a session's address and a colon", line);
     // HAProxy's own (`peers`, SPOE, Lua: "proto=? ts=00 ...") have no server, and the CLI's has srv=<none>.

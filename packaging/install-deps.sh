@@ -11,7 +11,7 @@ build=(
 test=(
   haproxy patroni python3-etcd etcd-server etcd-client postgresql php-cli php-pgsql
   git file dpkg-dev jq libpq-dev libssl-dev python3 python3-psycopg2 python3-pytest python3-yaml curl openssl clang-format
-  clang-tidy procps iproute2 debootstrap shellcheck
+  clang-tidy clang libclang-rt-dev procps iproute2 debootstrap shellcheck
 )
 
 case "${1:-build}" in

@@ -217,6 +217,11 @@ TEST_CASE("a file that is empty, no YAML, or no mapping is one complaint") {
         "f:1:1: this is no YAML: end of sequence flow not found (check the indentation, the colons and the brackets)\n");
 }
 
+TEST_CASE("a file that begins with a comma has an end") {
+  CHECK_FALSE(complaints(",").empty());
+  CHECK_FALSE(complaints(",a: 1\n").empty());
+}
+
 TEST_CASE("a second document and an alias are refused where they stand") {
   CHECK(complaints("a: 1\n---\nb: 1\n") == "f:2:1: a second document begins here (keep one document in the file)\n");
   CHECK(complaints("a: &x [1]\nb: *x\n") == "f:2:4: an alias ('*NAME') is not read (write its value out)\n");

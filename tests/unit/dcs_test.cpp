@@ -145,8 +145,9 @@ TEST_CASE("Consul's keys") {
             R"([{"LockIndex":0,"Key":"service/main/leader","Flags":0,"Value":"cGcx","CreateIndex":5,"ModifyIndex":9}])")
             .value() == DcsKey{"pg1", "9"});
   CHECK(parse_consul_key(R"([{"Value":null,"ModifyIndex":9}])").value() == DcsKey{"", "9"});
-  for (const char* const none : {"", "[]", "{}", "[7]", R"([{"Value":"cGcx"}])", R"([{"ModifyIndex":9}])",
-                                 R"([{"Value":"*","ModifyIndex":9}])", R"([{},{}])", R"([],"x":[])"}) {
+  for (const char* const none :
+       {"", "[]", "{}", "[7]", R"([{"Value":"cGcx"}])", R"([{"ModifyIndex":9}])", R"([{"Value":"*","ModifyIndex":9}])",
+        R"([{},{}])", R"([],"x":[])", R"([{"Value":null,"ModifyIndex":9}],"more":[])"}) {
     CAPTURE(none);
     CHECK_FALSE(parse_consul_key(none));
   }

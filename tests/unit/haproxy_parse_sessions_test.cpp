@@ -154,5 +154,7 @@ TEST_CASE("sessions of HAProxy's own, without a server, are passed over") {
 }
 
 TEST_CASE("a session's address that is no hexadecimal number is refused") {
-  CHECK_FALSE(parse_sessions("0x7f;shutdown frontend fe: proto=tcpv4 fe=a be=a srv=s scb=[8,1h]\n\n"));
+  for (const char* const id : {"0x7f;shutdown frontend fe", "0x", "0x12345678901234567"}) {
+    CHECK_FALSE(parse_sessions(std::string(id) + ": proto=tcpv4 fe=a be=a srv=s scb=[8,1h]\n\n"));
+  }
 }

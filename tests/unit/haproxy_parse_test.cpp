@@ -68,6 +68,8 @@ TEST_CASE("show info without one of its values, with a bad one or cut short is r
   CHECK_FALSE(parse_info(replaced(good, "\nStart_time_sec: 1795319898", "")));
   CHECK_FALSE(parse_info(replaced(good, "\nStopping: 0", "")));
   CHECK_FALSE(parse_info(replaced(good, "\nVersion: 3.0.11-1+deb13u3", "")));
+  CHECK_FALSE(parse_info(replaced(good, "Version: 3.0.11", "Version: 3\xff")));
+  CHECK_FALSE(parse_info(replaced(good, "Start_time_sec: 17", "Start_time_sec: -17")));
   CHECK_FALSE(parse_info(replaced(good, "Pid: 20921", "Pid: x")));
   CHECK_FALSE(parse_info(replaced(good, "Pid: 20921", "Pid: 0")));
   CHECK_FALSE(parse_info(replaced(good, "Pid: 20921", "Pid: 99999999999999999999")));
@@ -153,6 +155,14 @@ TEST_CASE("servers stand in the order of their ids") {
   REQUIRE(backends->size() == 2);
   CHECK((*backends)[0].servers[0].name == "n3");
   CHECK((*backends)[0].servers[1].name == "n7");
+}
+
+TEST_CASE("a server whose name could end a command is refused, and a backend of HAProxy's own is passed over") {
+  const std::string good = fixture("3.0", "show_servers_state.txt");
+  CHECK_FALSE(parse_servers_state(replaced(good, " pg_primary 1 node1 ", " pg_primary 1 node1;quit ")));
+  const auto backends = parse_servers_state(replaced(good, " pg_primary 1 node1 ", " <HTTPCLIENT> 1 <OPEN> "));
+  REQUIRE(backends);
+  CHECK(backends->front().servers.front().name == "node2");
 }
 
 TEST_CASE("HAProxy without any server is no error") {

@@ -47,8 +47,8 @@ TEST_CASE("a HAProxy that does not know the command has no hold.lua") {
 TEST_CASE("what is no answer of hold.lua's is refused") {
   CHECK_FALSE(parse_holds(""));
   CHECK_FALSE(parse_holds("hello\n"));
-  for (const char* row :
-       {"pg_primary\n", "pg_primary x 0 0 0\n", "pg_primary 0 -5 0 0\n", "pg_primary 0 0 0 99999999999999999999\n"})
+  for (const char* row : {"pg_primary\n", "pg_primary x 0 0 0\n", "pg_primary 0 -5 0 0\n", "pg_primary 0 61001 0 0\n",
+                          "pg;primary 0 0 0 0\n", "pg_primary 0 0 0 99999999999999999999\n"})
     CHECK_FALSE(parse_holds(kHeader + row + "\n"));
 }
 
