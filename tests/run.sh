@@ -12,4 +12,3 @@ if [[ $# -eq 0 ]]; then
   ./tests/roots.sh sid haproxy > /dev/null || echo "WARNING: there is no root of Debian unstable: HAProxy 3.2 is not tried" >&2
 fi
 ctest --preset release --output-on-failure "$@"
-[[ $# -gt 0 ]] || ./tests/sanitised.sh
