@@ -1,8 +1,10 @@
 #include "controller/journal.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -40,6 +42,7 @@ struct Journal::Shared {
   void write_one(std::unique_lock<std::mutex>& lock);
   void sync(std::unique_lock<std::mutex>& lock);
   void note(const haproxy::Result<void>& done);
+  void lose(const char* why);
 };
 
 Journal::Journal(std::unique_ptr<Lines> lines, JournalTimes times) : shared_(std::make_shared<Shared>()) {
@@ -62,14 +65,18 @@ Journal::~Journal() {
 void Journal::write(std::string line, bool urgent) {
   line += '\n';
   std::unique_lock lock(shared_->mutex);
-  if (shared_->queued_bytes + line.size() > kQueuedBytes || line.size() > shared_->lines->longest()) {
-    ++shared_->state.lost;
-    return;
+  if (line.size() > shared_->lines->longest()) return shared_->lose("too long for journal.keep");
+  if (shared_->queued_bytes + line.size() > kQueuedBytes) return shared_->lose("too much waits to be written");
+  if (!shared_->thread.joinable()) {
+    try {
+      shared_->thread = start_without_signals([shared = shared_] { work(*shared); });
+    } catch (const std::system_error&) {
+      return shared_->lose("no thread can be started");
+    }
   }
   const bool behind = shared_->writing || !shared_->queue.empty();
   shared_->queued_bytes += line.size();
   shared_->queue.push_back(std::move(line));
-  if (!shared_->thread.joinable()) shared_->thread = start_without_signals([shared = shared_] { work(*shared); });
   shared_->wake.notify_one();
   if (!urgent || behind) return;
   shared_->caught.wait_for(lock, shared_->times.wait,
@@ -137,6 +144,10 @@ void Journal::Shared::sync(std::unique_lock<std::mutex>& lock) {
   lock.lock();
   writing = false;
   if (!done) note(done);
+}
+
+void Journal::Shared::lose(const char* why) {
+  if (state.lost++ == 0) spdlog::error("a line of the journal is lost: {}; more of them are counted", why);
 }
 
 void Journal::Shared::note(const haproxy::Result<void>& done) {

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 #include <vector>
 
 #include "controller/status_view.h"
@@ -126,6 +128,40 @@ const ShownMember* member_of(const ShownServer& server, const ShownCluster& clus
   return found == cluster.members.end() ? nullptr : &*found;
 }
 
+/// Topology's reasons in a few words more; a daemon of another version may know others.
+std::string_view meaning(std::string_view reason) {
+  static constexpr std::pair<std::string_view, std::string_view> kMeanings[] = {
+      {"claims_writer", "it holds the lock, is primary and runs"},
+      {"kept_locked", "it is silent; another member sees the cluster locked"},
+      {"kept_paused", "it is silent; another member reports pause and streams from it"},
+      {"kept_silent", "it is silent for less than keep_silent"},
+      {"holding", "it denies softly, for a second at most"},
+      {"other_is_writer", "somebody else is the writer"},
+      {"not_running", "its PostgreSQL is not running"},
+      {"not_primary", "its role is not primary"},
+      {"lock_lost", "it is primary without the lock, for longer than a hold"},
+      {"disputed", "several claim, and nothing settles it"},
+      {"promoting", "it has the lock and is not writable yet"},
+      {"wrong_scope", "it answers for another cluster"},
+      {"wrong_system", "it has another system identifier"},
+      {"no_claim", "it does not claim to be the writer"},
+      {"let_go", "it is silent for too long: left to HAProxy's own check"},
+      {"silent", "it does not answer: nobody's wish"},
+      {"unseen", "it was not asked yet"},
+      {"reads", "it is a running replica"},
+      {"fallback", "it is the writer, and no reader is left"},
+      {"not_replica", "it is no replica"},
+      {"noloadbalance", "it is tagged so"},
+      {"wrong_timeline", "it is not on the writer's timeline"},
+      {"not_streaming", "it does not stream"},
+      {"lagging", "it is over max_lag"},
+      {"no_member", "it is no member's"},
+      {"operators_hand", "somebody else has set it to maint or drain"}};
+  const auto* const found =
+      std::find_if(std::begin(kMeanings), std::end(kMeanings), [&](const auto& each) { return each.first == reason; });
+  return found == std::end(kMeanings) ? std::string_view() : found->second;
+}
+
 std::string verdict_text(const ShownVerdict& verdict) {
   return fmt::format("{}, {} ({})", verdict.place, verdict.reason, verdict.evidence);
 }
@@ -138,7 +174,8 @@ std::string why_text(const ShownServer& server, const ShownMember* member, const
   out += fmt::format("  in HAProxy  {}: {}, {}, {} sessions{}, {}\n", server.usable ? "in" : "out", server.admin,
                      server.operational, server.sessions, server.maxconn > 0 ? fmt::format(" of {}", server.maxconn) : "",
                      steering);
-  out += fmt::format("  wanted      {}, {}\n", server.wanted.place, server.wanted.reason);
+  const std::string_view words = meaning(server.wanted.reason);
+  out += fmt::format("  wanted      {}, {}{}{}\n", server.wanted.place, server.wanted.reason, words.empty() ? "" : ": ", words);
   out += fmt::format("  because     {}\n", server.wanted.evidence);
   if (member != nullptr) {
     out += fmt::format("  member      {}, {}, timeline {}, lag {}, {}\n", member->role.value_or("no role told"),

@@ -113,7 +113,7 @@ TEST_CASE("a past decision is explained as it was written down, with where this 
   past.decision = switch_decision();
   const auto why = [&] { return why_text(publish_past(past.decision), past.decision.evidence.now, "then", "pg_primary/pg2"); };
   REQUIRE(why());
-  CHECK(why()->find("  wanted      in, claims_writer\n") != std::string::npos);
+  CHECK(why()->find("  wanted      in, claims_writer: it holds the lock") != std::string::npos);
   CHECK(past_tail(past).starts_with(
       "  sent        set server pg_primary/pg1 health down\n              set server pg_primary/pg2"));
   CHECK(past_tail(past).find("otherwise") == std::string::npos);
@@ -122,7 +122,8 @@ TEST_CASE("a past decision is explained as it was written down, with where this 
   verdict = {Place::out, Reason::promoting, "as of old"};
   past.decision.observe = true;
   past.outcome = full_outcome();
-  CHECK(why()->find("  wanted      out, promoting\n  because     as of old\n") != std::string::npos);
+  CHECK(why()->find("  wanted      out, promoting: it has the lock and is not writable yet\n  because     as of old\n") !=
+        std::string::npos);
   const std::string tail = past_tail(past);
   CHECK(tail.starts_with("  to be sent  set server pg_primary/pg1 health down\n"));
   CHECK(tail.find("  came of it  confirmed after 1.2 ms; refused: 2 state maint; 3 sessions ended; the fragment was written; "

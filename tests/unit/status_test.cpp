@@ -1,5 +1,7 @@
 #include "controller/status.h"
 
+#include <fmt/core.h>
+
 #include "controller/json.h"
 #include "controller/status_view.h"
 #include "tests/catch.h"
@@ -70,7 +72,7 @@ pointsman 0.1.0, from the daemon, 15 ms old; HAProxy 2.6.12, pid 4711, method ru
 
 pg_primary/pg1 (10.0.0.1:5432), member pg1 of scope main
   in HAProxy  out: ready, stopped, 0 sessions, steered by health
-  wanted      out, other_is_writer
+  wanted      out, other_is_writer: somebody else is the writer
   because     HTTP 200
   member      replica, running, timeline 3, lag 1.5 kB, 120 ms ago
   writes      out, other_is_writer (e1)
@@ -86,6 +88,16 @@ pg_primary/pg1 (10.0.0.1:5432), member pg1 of scope main
             ->find("pg_primary/pg2 (10.0.0.1:5432), no member of scope main\n"
                    "  in HAProxy  in: ready, running, 42 sessions of 57, nobody "
                    "steers it\n") != std::string::npos);
+}
+
+TEST_CASE("every reason is explained in words") {
+  auto published = sample::published();
+  for (int i = 0; word(static_cast<controller::Reason>(i)) != std::string("?"); ++i) {
+    const auto reason = static_cast<controller::Reason>(i);
+    published.clusters[0].servers[0].reason = reason;
+    CHECK(why_text(published, at(0), "x", "pg_primary/pg1")->find(fmt::format("  wanted      out, {}: ", word(reason))) !=
+          std::string::npos);
+  }
 }
 
 TEST_CASE("a server goes by its name, by its backend's and its own, and by its member's name or URL") {
