@@ -3,7 +3,7 @@
 install(TARGETS pointsman RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES templates/pg_backends.cfg.mustache haproxy/hold.lua DESTINATION share/pointsman)
 install(PROGRAMS packaging/patroni_before_stop.sh DESTINATION share/pointsman)
-install(FILES templates/haproxy.cfg packaging/pointsman.yml packaging/cron.example packaging/status.md packaging/journal.md README.md
+install(FILES templates/haproxy.cfg packaging/pointsman.yml packaging/cron.example packaging/status.md packaging/journal.md packaging/security.md README.md
         DESTINATION share/doc/pointsman)
 install(FILES packaging/pointsman.service packaging/pointsman-once.service packaging/pointsman.timer
         DESTINATION lib/systemd/system)
