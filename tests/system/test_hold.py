@@ -2,12 +2,12 @@
 
 import http.client
 import signal
-import socket
 import threading
 import time
 
 import pytest
 
+from clients import HELD, connect, served_by
 from processes import wait_until
 
 
@@ -22,9 +22,6 @@ def rig(make_rig):
     return know_the_names(make_rig("hold"))
 
 
-HELD = 'pointsman_held_connections{scope="main",backend="pg_primary"}'
-
-
 def post(rig, path, headers=None):
     connection = http.client.HTTPConnection(*rig.pointsman.http_address, timeout=5)
     try:
@@ -33,21 +30,6 @@ def post(rig, path, headers=None):
         return answer.status, answer.read().decode().strip()
     finally:
         connection.close()
-
-
-def connect(rig):
-    """A client that speaks first, as PostgreSQL's do."""
-    client = socket.create_connection(rig.haproxy.write_address, timeout=10)
-    client.sendall(b"hello")
-    return client
-
-
-def served_by(client, timeout=10):
-    client.settimeout(timeout)
-    try:
-        return client.recv(100).decode().strip()
-    except TimeoutError:
-        return None
 
 
 def silence(connection, member):

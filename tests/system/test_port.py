@@ -1,11 +1,11 @@
 """The port that HAProxy routes to is asked while the writer's API says nothing: dead or not, and what clients feel of it."""
 
 import itertools
-import socket
 import time
 
 import pytest
 
+from clients import HELD, connect, served_by
 from fake_patroni import read_on
 from processes import wait_until
 
@@ -17,20 +17,6 @@ def rig(make_rig):
     rig = make_rig("hold")
     wait_until(lambda: len(rig.cluster.members["pg1"].asked) > 5, 10, "it is calm")
     return rig
-
-
-def connect(rig):
-    client = socket.create_connection(rig.haproxy.write_address, timeout=10)
-    client.sendall(b"hello")
-    return client
-
-
-def served_by(client, timeout=10):
-    client.settimeout(timeout)
-    try:
-        return client.recv(100).decode().strip()
-    except TimeoutError:
-        return None
 
 
 def fatal(sqlstate, message):
@@ -123,7 +109,7 @@ def test_the_hold_goes_when_the_api_answers(rig):
     writer.postgres_trick = read_on
     wait_held(rig, fall_silent(writer))
     client = connect(rig)
-    assert served_by(client, 1) is None
+    wait_until(lambda: rig.metric(HELD) == 1, 5, "the client waits")
     del writer.tricks["/primary"]
     writer.postgres_trick = None
     assert served_by(client) == "pg1"
