@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -56,13 +57,16 @@ class Pointsman:
             yaml.safe_dump(self.settings, file)
 
     def hook(self):
-        """For Cluster.before_stop: tells this one of the member's stop. From its next start on it asks for a token."""
+        """For Cluster.before_stop: tells this one of the member's stop. From its next start on it asks for a token.
+
+        A copy of the script: Patroni's user cannot read what stands in root's home."""
+        script = shutil.copy(HOOK, self.folder)
         token = f"{self.folder}/token"
         with open(token, "w") as file:
             file.write(f"{uuid.uuid4()}\n")
         self.settings["http"]["token_file"] = token
         self.write_settings()
-        return f"{HOOK} -t {token} {{name}} http://{self.http_address[0]}:{self.http_address[1]}"
+        return f"{script} -t {token} {{name}} http://{self.http_address[0]}:{self.http_address[1]}"
 
     def __enter__(self):
         self.start()

@@ -45,10 +45,12 @@ def fall_silent(member):
 
 
 def wait_held(rig, unanswered):
-    """Seconds from the first request that was not answered to the hold."""
+    """Seconds from the first request that was not answered to the hold, which is in force on return."""
     known = len(rig.recorder.commands())
-    wait_until(lambda: HOLD in rig.recorder.commands()[known:], 3, "new connections wait", every=0.001)
-    return time.monotonic() - unanswered[0]
+    wait_until(lambda: HOLD in rig.recorder.commands()[known:], 3, "new connections are to wait", every=0.001)
+    took = time.monotonic() - unanswered[0]
+    wait_until(lambda: hold_of(rig) == "not_accepting", 3, "new connections wait")
+    return took
 
 
 def evidence_of(rig):
